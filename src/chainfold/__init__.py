@@ -1,0 +1,1 @@
+"""Placeholder until the registry is wired."""

@@ -1,0 +1,250 @@
+"""The facts a log holds: frozen, named in the past tense, one union.
+
+A stored line is never rewritten. An event's version is 1 unless the line says `"v"`; when the meaning or the
+shape of a kind changes, its number goes up here and a pure function in `UPCASTS` turns the older form into
+the newer one when it is read. An unknown kind or version stops a replay: it is never skipped.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self
+
+import msgspec
+
+from chainfold.errors import CorruptionError, UnknownEventError
+from chainfold.records import ArtifactRecord
+
+RollbackReason = Literal["exception", "crash", "request"]
+SweepReason = Literal["deleted", "purged", "rolled-back", "orphaned", "superseded"]
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
+    """One fact. What its entry says (position, time, actor, run) is not repeated here."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the fact, as the log spells it."""
+        return str(self.__struct_config__.tag)
+
+
+class RunStarted(Event, frozen=True, tag="run-started"):
+    """What the run does from here on is seen by others only when it commits."""
+
+    owner: str = ""
+    """Host and process id that hold the run's lock, for people."""
+
+
+class ArtifactRegistered(Event, frozen=True, tag="artifact-registered"):
+    """A fitted object has an id. Its bytes were durable before this was."""
+
+    record: ArtifactRecord
+    """Without `created_at`, which is the entry's time, unless a manifest brought another."""
+    details: str = ""
+    """Digest of the JSON that holds `params` and `meta_config` when they are too large for a line."""
+    reused: bool = False
+    """The blob was there before: a rollback of this registration must not take it."""
+    restored_from: int | None = None
+    """Position of the registration that this one repeats."""
+    imported: bool = False
+    """The record came from a manifest: its digest and file were not checked."""
+
+
+class RunCommitted(Event, frozen=True, tag="run-committed"):
+    """All that the run did became visible, at once."""
+
+
+class RunRolledBack(Event, frozen=True, tag="run-rolled-back"):
+    """Nothing that the run did ever became visible."""
+
+    reason: RollbackReason
+    detail: str = ""
+
+
+class ArtifactsDeleted(Event, frozen=True, tag="artifacts-deleted"):
+    """Artifacts are no longer live: all of a pipeline, or those named. Their records stay in the history."""
+
+    pipeline_id: str | None = None
+    artifact_ids: list[str] = msgspec.field(default_factory=list)
+    delete_files: bool = False
+    """Their files go too, where nothing else refers to them."""
+
+
+class DatasetPurged(Event, frozen=True, tag="dataset-purged"):
+    """Nothing is live any more, and every file of the dataset goes."""
+
+
+class BlobsSwept(Event, frozen=True, tag="blobs-swept"):
+    """These files go, now that this is durable."""
+
+    paths: list[str]
+    size_bytes: int
+    reason: SweepReason
+    cause: int | None = None
+    """Position of the event that made them unwanted."""
+
+
+class AliasSet(Event, frozen=True, tag="alias-set"):
+    """A name points to an artifact from now on, or (None) to nothing."""
+
+    alias: str
+    artifact_id: str | None = None
+
+
+AnyEvent = (
+    RunStarted
+    | ArtifactRegistered
+    | RunCommitted
+    | RunRolledBack
+    | ArtifactsDeleted
+    | DatasetPurged
+    | BlobsSwept
+    | AliasSet
+)
+
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
+VERSIONS: Mapping[str, int] = {}
+"""The newest version of each kind that is no longer at 1."""
+UPCASTS: Mapping[tuple[str, int], Upcast] = {}
+"""From (kind, version) to the function that gives the fields as the next version has them."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An event with its place in the log.
+
+    Attributes:
+        position: 0-based and gapless.
+        at: When it was appended, RFC 3339 UTC with microseconds; never earlier than the entry before.
+        actor: Who appended it.
+        run: Id of the run it belongs to.
+        durable: How many entries were known to be durable before it; entries inside a run do not say.
+        event: The fact.
+    """
+
+    position: int
+    at: str
+    actor: str
+    event: AnyEvent
+    run: str | None = None
+    durable: int | None = None
+
+
+class _Header(msgspec.Struct, frozen=True):
+    """What a line says besides its event."""
+
+    position: int
+    at: str
+    actor: str
+    kind: str
+    run: str | None = None
+    durable: int | None = None
+    v: int = 1
+
+    @classmethod
+    def of(cls, line: bytes) -> Self:
+        return _header_decoder.decode(line)  # type: ignore[return-value] # the decoder is built for this class
+
+
+_encoder = msgspec.json.Encoder()
+_header_decoder = msgspec.json.Decoder(_Header)
+_event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_KINDS = frozenset(kind.__struct_config__.tag for kind in AnyEvent.__args__)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The JSON object of an entry, without its closing brace: the log adds the sum.
+
+    Raises:
+        msgspec.MsgspecError, UnicodeEncodeError: If the event holds what JSON cannot.
+    """
+    version = VERSIONS.get(entry.event.kind, 1)
+    head = b'{"position":%d,"at":"%b","actor":%b' % (
+        entry.position,
+        entry.at.encode(),
+        _encoder.encode(entry.actor),
+    )
+    if entry.run is not None:
+        head += b',"run":' + _encoder.encode(entry.run)
+    if entry.durable is not None:
+        head += b',"durable":%d' % entry.durable
+    if version != 1:
+        head += b',"v":%d' % version
+    return head + b"," + _encoder.encode(entry.event)[1:-1]
+
+
+def decode_entry(
+    line: bytes,
+    upcasts: Mapping[tuple[str, int], Upcast] | None = None,
+    versions: Mapping[str, int] | None = None,
+) -> Entry:
+    """The entry of a line whose sum is right.
+
+    Args:
+        line: The line's bytes, without the line end.
+        upcasts: Instead of `UPCASTS`, for tests of schema changes.
+        versions: Instead of `VERSIONS`, for tests of schema changes.
+
+    Raises:
+        UnknownEventError: For a kind or version of another release.
+        CorruptionError: If the line is not an entry in spite of its sum.
+    """
+    try:
+        header = _Header.of(line)
+        newest = (VERSIONS if versions is None else versions).get(header.kind, 1)
+        if header.v != newest:
+            event = _upcast(line, header, newest, UPCASTS if upcasts is None else upcasts)
+        else:
+            event = _event_decoder.decode(line)
+    except msgspec.MsgspecError as error:
+        raise _undecodable(line, error) from error
+    return Entry(header.position, header.at, header.actor, event, header.run, header.durable)
+
+
+def _upcast(
+    line: bytes, header: _Header, newest: int, upcasts: Mapping[tuple[str, int], Upcast]
+) -> AnyEvent:
+    fields = msgspec.json.decode(line)
+    for version in range(header.v, newest):
+        if (header.kind, version) not in upcasts:
+            break
+        fields = upcasts[header.kind, version](fields)
+    else:
+        if header.v < newest:
+            event: AnyEvent = msgspec.convert(fields, AnyEvent)
+            return event
+    raise UnknownEventError(
+        f"entry {header.position} is a {header.kind!r} event of version {header.v}, and this release of "
+        f"chainfold reads {newest}: upgrade chainfold to read this log"
+    )
+
+
+def _undecodable(line: bytes, error: Exception) -> Exception:
+    try:
+        fields = msgspec.json.decode(line)
+    except msgspec.MsgspecError:
+        fields = None
+    if isinstance(fields, dict) and isinstance(fields.get("kind"), str) and fields["kind"] not in _KINDS:
+        return UnknownEventError(
+            f"entry {fields.get('position')} is of the unknown kind {fields['kind']!r}, appended at "
+            f"{fields.get('at')}: upgrade chainfold to read this log"
+        )
+    return CorruptionError(f"a line with a right sum is not an entry: {error}")
+
+
+class _Registration(msgspec.Struct, frozen=True):
+    at: str
+    record: ArtifactRecord
+    details: str = ""
+
+
+_registration_decoder = msgspec.json.Decoder(_Registration)
+
+
+def decode_record(line: bytes) -> tuple[ArtifactRecord, str]:
+    """The record of a line that registers one, with its time, and the digest of its details or "".
+
+    The fast path of every lookup: nothing else of the line is built.
+    """
+    registration = _registration_decoder.decode(line)
+    record = registration.record
+    if not record.created_at:
+        record.created_at = registration.at
+    return record, registration.details

@@ -1,0 +1,8 @@
+"""A dataset's ordered facts: lines, segments, sums, the Merkle tree and the checkpoint."""
+
+from chainfold.log.checkpoint import Checkpoint
+from chainfold.log.lines import ENTRY_LIMIT
+from chainfold.log.merkle import MerkleTree
+from chainfold.log.segments import SEGMENT_BYTES, LocalLog, LogRewoundError
+
+__all__ = ["ENTRY_LIMIT", "SEGMENT_BYTES", "Checkpoint", "LocalLog", "LogRewoundError", "MerkleTree"]

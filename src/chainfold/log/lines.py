@@ -1,0 +1,59 @@
+r"""Lines and their sums.
+
+    {"position":7,...,"sum":"0123456789abcdef"}\n
+    ^------- body -------^
+
+The sum is xxh3-64 of the body, seeded with the sum of the line before as a number; the seed of a log's first
+line is `genesis(dataset)`. So a line that was torn, flipped, lost, moved or taken from another log is found
+at that line. The sum guards against accidents; against people, the Merkle root does.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import xxhash
+
+ENTRY_LIMIT: Final = 65_535
+"""Bytes of a line without its line end: the limit of https://c2sp.org/tlog-tiles entries."""
+_TAIL: Final = len(b',"sum":"0123456789abcdef"}')
+_MARK: Final = b',"sum":"'
+_HEX: Final = frozenset(b"0123456789abcdef")
+
+
+def origin(dataset: str) -> str:
+    """What a checkpoint's first line calls the log of a dataset."""
+    return f"chainfold/{dataset}"
+
+
+def genesis(dataset: str) -> int:
+    """The seed of the first line's sum."""
+    return xxhash.xxh3_64_intdigest(origin(dataset).encode())
+
+
+def seal(body: bytes, seed: int) -> tuple[bytes, int]:
+    """The line (without line end) for a body that lacks its closing brace, and its sum."""
+    total = xxhash.xxh3_64_intdigest(body, seed)
+    return b'%b,"sum":"%016x"}' % (body, total), total
+
+
+def checked_sum(line: bytes, seed: int) -> int | None:
+    """The sum of a line, or None if the line does not have the sum that it should."""
+    stated = stated_sum(line)
+    if stated is None or xxhash.xxh3_64_intdigest(line[:-_TAIL], seed) != stated:
+        return None
+    return stated
+
+
+def stated_sum(line: bytes) -> int | None:
+    """The sum that ends a line, right or wrong; None if there is none."""
+    tail = line[-_TAIL:]
+    if len(tail) < _TAIL or not tail.startswith(_MARK) or not tail.endswith(b'"}'):
+        return None
+    digits = tail[len(_MARK) : -2]
+    return int(digits, 16) if _HEX.issuperset(digits) else None
+
+
+def now(last: str) -> str:
+    """The time for the next entry: RFC 3339, UTC, microseconds, not before `last`."""
+    text = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    return max(text, last)

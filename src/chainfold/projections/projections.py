@@ -1,0 +1,223 @@
+"""All projections of one log, folded together.
+
+A fold reads no clock, no file and no environment, and does not raise on a valid log: validation comes before
+the append. Rows number the registrations, 0-based, in order of position; the indexes only ever add rows, and
+what is live is told by `Visibility` alone.
+"""
+
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+from chainfold.events import (
+    AliasSet,
+    ArtifactRegistered,
+    ArtifactsDeleted,
+    BlobsSwept,
+    DatasetPurged,
+    Entry,
+    RunCommitted,
+    RunRolledBack,
+    RunStarted,
+)
+from chainfold.projections.aliases import Aliases
+from chainfold.projections.chains import Chains
+from chainfold.projections.digests import Digests
+from chainfold.projections.ids import Ids
+from chainfold.projections.lineage import Lineage
+from chainfold.projections.paths import Paths
+from chainfold.projections.runs import Runs, RunState
+from chainfold.projections.steps import Steps
+from chainfold.projections.totals import Totals
+from chainfold.projections.visibility import Visibility
+
+
+class Projections:
+    """The state after a number of entries, and after any smaller number of them.
+
+    Attributes:
+        size: Entries folded so far.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.visibility = Visibility()
+        self.ids = Ids()
+        self.digests = Digests()
+        self.chains = Chains()
+        self.steps = Steps()
+        self.lineage = Lineage()
+        self.paths = Paths()
+        self.runs = Runs()
+        self.aliases = Aliases()
+        self.totals = Totals()
+        self._ids_of_rows: list[str] = []
+
+    def fold(self, entries: Iterable[Entry]) -> None:
+        """Apply entries, in order."""
+        for entry in entries:
+            self.apply(entry)
+
+    def apply(self, entry: Entry) -> None:
+        """Take in the entry at position `size`."""
+        self.size = entry.position + 1
+        match entry.event:
+            case ArtifactRegistered():
+                self._register(entry, entry.event)
+            case RunStarted(owner=owner):
+                self.runs.start(RunState(entry.run or "", entry.position, entry.at, entry.actor, owner))
+            case RunCommitted():
+                self._commit(entry)
+            case RunRolledBack(reason=reason):
+                self._roll_back(entry, reason)
+            case ArtifactsDeleted(delete_files=delete_files):
+                self._delete(entry, entry.event, delete_files=delete_files)
+            case DatasetPurged():
+                self._purge(entry)
+            case BlobsSwept(paths=paths):
+                for path in paths:
+                    self.paths.sweep(path, entry.position)
+            case AliasSet(alias=alias, artifact_id=artifact_id):
+                run = self.runs.open(entry.run)
+                if run is not None:
+                    run.alias_moves.append((alias, artifact_id))
+                else:
+                    self.aliases.point(alias, artifact_id, self.size)
+            case _:
+                assert_never(entry.event)
+
+    def artifact_id(self, row: int) -> str:
+        """The id of a registration."""
+        return self._ids_of_rows[row]
+
+    def live_row(self, artifact_id: str) -> int | None:
+        """The registration of an id that is committed and live now."""
+        for row in reversed(self.ids.rows(artifact_id)):
+            if self.visibility.is_live(row):
+                return row
+        return None
+
+    def targets(self, event: ArtifactsDeleted, run_id: str | None) -> tuple[list[int], list[int]]:
+        """The rows that a deletion now would take: committed ones, and ones of the run's own."""
+        run = self.runs.open(run_id)
+        own = run.own if run is not None else {}
+        if event.pipeline_id is not None:
+            rows = self.steps.rows_of_pipeline(event.pipeline_id)
+            mine = [row for row in rows if own.get(self._ids_of_rows[row]) == row]
+            return list(self.visibility.live(rows)), mine
+        ids = list(dict.fromkeys(event.artifact_ids))
+        committed = [row for row in map(self.live_row, ids) if row is not None]
+        return committed, [own[artifact_id] for artifact_id in ids if artifact_id in own]
+
+    def _register(self, entry: Entry, event: ArtifactRegistered) -> None:
+        record = event.record
+        row = self.visibility.add(entry.position)
+        self._ids_of_rows.append(record.artifact_id)
+        self.ids.register(row, record)
+        self.digests.register(row, record)
+        self.chains.register(row, record)
+        self.steps.register(row, record)
+        self.lineage.register(row, record)
+        self.totals.register(row, record)
+        self.paths.register(row, record, reused=event.reused or event.imported)
+        run = self.runs.open(entry.run)
+        if run is not None:
+            self._withdraw(run, record.artifact_id)
+            run.rows.append(row)
+            run.own[record.artifact_id] = row
+            self.paths.hold(row)
+        elif entry.run is None:
+            self._show(row)
+
+    def _commit(self, entry: Entry) -> None:
+        run = self.runs.open(entry.run)
+        if run is None:
+            return
+        for row in run.doomed:
+            if self.visibility.is_live(row):
+                self._hide(row)
+        for row in run.own.values():
+            self.paths.unhold(row)
+            self._show(row)
+        for alias, artifact_id in run.alias_moves:
+            self.aliases.point(alias, artifact_id, self.size)
+        self.runs.end(run, "committed", entry.position)
+
+    def _roll_back(self, entry: Entry, reason: str) -> None:
+        run = self.runs.open(entry.run)
+        if run is None:
+            return
+        for row in run.own.values():
+            self.paths.unhold(row)
+        self.runs.end(run, "rolled-back", entry.position, reason)
+
+    def _delete(self, entry: Entry, event: ArtifactsDeleted, *, delete_files: bool) -> None:
+        run = self.runs.open(entry.run)
+        committed, mine = self.targets(event, entry.run)
+        for row in mine:
+            if run is not None:
+                self._withdraw(run, self._ids_of_rows[row])
+        for row in committed:
+            if run is None:
+                self._hide(row)
+            else:
+                run.doomed[row] = run.doomed.get(row, False) or delete_files
+
+    def _purge(self, entry: Entry) -> None:
+        run = self.runs.open(entry.run)
+        live = list(self.visibility.live(range(len(self.visibility))))
+        if run is None:
+            for row in live:
+                self._hide(row)
+            self.paths.sweep_all(entry.position)
+            return
+        for artifact_id in list(run.own):
+            self._withdraw(run, artifact_id)
+        run.doomed.update(dict.fromkeys(live, True))
+        run.purges = True
+
+    def _withdraw(self, run: RunState, artifact_id: str) -> None:
+        """Take away what the run itself registered under an id."""
+        row = run.own.pop(artifact_id, None)
+        if row is not None:
+            self.visibility.removed_at[row] = self.size
+            self.paths.unhold(row)
+
+    def _show(self, row: int) -> None:
+        """Make a registration live: it supersedes what its id named before."""
+        earlier = self.live_row(self._ids_of_rows[row])
+        if earlier is not None:
+            self._hide(earlier)
+        self.visibility.visible_from[row] = self.size
+        self.totals.show(row, self.size, first=self.paths.refer(row))
+
+    def _hide(self, row: int) -> None:
+        self.visibility.removed_at[row] = self.size
+        self.totals.hide(row, self.size, last=self.paths.release(row))
+
+    def dump(self) -> dict[str, Any]:
+        """All state in plain, ordered types, to compare two states by: equal logs give equal dumps."""
+        visibility, rows = self.visibility, range(len(self.visibility))
+        return {
+            "size": self.size,
+            "ids": list(self._ids_of_rows),
+            "spans": [
+                (visibility.positions[row], visibility.visible_from[row], visibility.removed_at[row])
+                for row in rows
+            ],
+            "by_id": {key: list(self.ids.rows(key)) for key in self.ids},
+            "by_digest": {key: list(self.digests.rows(key)) for key in self.digests},
+            "by_chain": {key: list(self.chains.rows(key)) for key in self.chains.paths_from("")},
+            "by_pipeline": {key: self.steps.rows_of_pipeline(key) for key in self.steps.pipelines()},
+            "products": {key: list(self.lineage.rows(key)) for key in self.lineage},
+            "paths": [
+                (path, self.paths.is_referenced(path), self.paths.bringer(path), self.paths.swept_at(path))
+                for path in dict.fromkeys(map(self.paths.path_of, rows))
+            ],
+            "runs": [
+                (run.run_id, run.status, run.closed, sorted(run.own.items()), sorted(run.doomed.items()))
+                for run in self.runs
+            ],
+            "aliases": self.aliases.all(self.size),
+            "totals": self.totals.at(self.size),
+        }
+

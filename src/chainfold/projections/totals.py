@@ -1,0 +1,76 @@
+"""Running totals of what is live, kept for every size at which they changed."""
+
+from array import array
+from bisect import bisect_right
+from typing import NamedTuple
+
+from chainfold.records import ArtifactRecord, ArtifactType
+
+_TYPES = tuple(ArtifactType)
+_NUMBERS = {kind: number for number, kind in enumerate(_TYPES)}
+_ARTIFACTS, _BYTES, _FILES, _FILE_BYTES = range(len(_TYPES), len(_TYPES) + 4)
+_WIDTH = len(_TYPES) + 4
+
+
+class Total(NamedTuple):
+    """Counts of what is live.
+
+    Attributes:
+        artifacts: Live artifacts.
+        size_bytes: Their blobs' sizes, each counted as often as it is referred to.
+        files: Distinct files among them.
+        file_bytes: Their sizes, each counted once.
+        by_type: Live artifacts of each type that has any.
+    """
+
+    artifacts: int
+    size_bytes: int
+    files: int
+    file_bytes: int
+    by_type: dict[str, int]
+
+
+class Totals:
+    """A table of totals: one line for each entry that changed them."""
+
+    def __init__(self) -> None:
+        self._types = bytearray()
+        self._sizes = array("q")
+        self._changed_at = array("q", [0])
+        self._table = array("q", [0] * _WIDTH)
+
+    def register(self, row: int, record: ArtifactRecord) -> None:  # noqa: ARG002 - rows are counted, all indexes are called alike
+        """Take in a registration; it does not count before it is shown."""
+        self._types.append(_NUMBERS[record.artifact_type])
+        self._sizes.append(record.size_bytes)
+
+    def show(self, row: int, size: int, *, first: bool) -> None:
+        """A registration became live; `first` when nothing live referred to its file before."""
+        self._change(row, size, 1, files=int(first))
+
+    def hide(self, row: int, size: int, *, last: bool) -> None:
+        """It is no longer live; `last` when nothing live refers to its file now."""
+        self._change(row, size, -1, files=-int(last))
+
+    def at(self, size: int) -> Total:
+        """The totals after `size` entries."""
+        base = (bisect_right(self._changed_at, size) - 1) * _WIDTH
+        line = self._table[base : base + _WIDTH]
+        by_type = {kind.value: line[number] for kind, number in _NUMBERS.items() if line[number]}
+        return Total(line[_ARTIFACTS], line[_BYTES], line[_FILES], line[_FILE_BYTES], by_type)
+
+    def size_bytes(self, row: int) -> int:
+        """Size of a registration's blob."""
+        return self._sizes[row]
+
+    def _change(self, row: int, size: int, sign: int, *, files: int) -> None:
+        table = self._table
+        if self._changed_at[-1] != size:
+            self._changed_at.append(size)
+            table.extend(table[-_WIDTH:])
+        base, length = len(table) - _WIDTH, self._sizes[row]
+        table[base + self._types[row]] += sign
+        table[base + _ARTIFACTS] += sign
+        table[base + _BYTES] += sign * length
+        table[base + _FILES] += files
+        table[base + _FILE_BYTES] += files * length

@@ -1,0 +1,211 @@
+"""Which format an object goes to, and back from it."""
+
+import warnings
+from typing import Any
+
+from chainfold.errors import SerializationError
+from chainfold.serializers.cloudpickle_format import CloudpickleSerializer
+from chainfold.serializers.joblib_format import JoblibSerializer
+from chainfold.serializers.numpy_format import NumpySerializer
+from chainfold.serializers.origin import format_version
+from chainfold.serializers.pickle_format import PickleSerializer, refers_to_main
+from chainfold.serializers.plugins import Plugins
+from chainfold.serializers.protocol import MissingLibraryError, Serialized, Serializer, describe, type_name
+
+_NUMPY, _JOBLIB, _PICKLE, _CLOUDPICKLE = (
+    NumpySerializer(),
+    JoblibSerializer(),
+    PickleSerializer(),
+    CloudpickleSerializer(),
+)
+_BUILT_IN: dict[str, Serializer] = {
+    builtin.name: builtin for builtin in (_NUMPY, _JOBLIB, _PICKLE, _CLOUDPICKLE)
+}
+_SYNONYMS = {"numpy": "numpy_npy", "npy": "numpy_npy", "sklearn": "joblib", "pkl": "pickle"}
+"""Other names for the same bytes, in hints and in the records of other registries."""
+
+_plugins = Plugins(reserved=frozenset(_BUILT_IN) | frozenset(_SYNONYMS))
+_warned: set[str] = set()
+
+
+def available_formats() -> tuple[str, ...]:
+    """Names of all formats: the built-in ones, then the plug-ins in order of preference."""
+    return (*_BUILT_IN, *(plugin.name for plugin in _plugins.all()))
+
+
+def register_serializer(serializer: Serializer) -> None:
+    """Add a format for the rest of this process; it is asked before the installed and built-in ones.
+
+    Raises:
+        InvalidInputError: When it is no serializer, or its name is taken.
+    """
+    _plugins.register(serializer)
+
+
+def unregister_serializer(name: str) -> None:
+    """Forget a format that is not built in, for the rest of this process.
+
+    Raises:
+        InvalidInputError: When it is built in.
+        NotFoundError: When there is none of that name.
+    """
+    _plugins.unregister(name)
+
+
+def serialize(obj: Any, format_hint: str | None = None) -> Serialized:
+    """The object as bytes, such that loading them gives the same type with the same behaviour.
+
+    Without a hint: the first plug-in that accepts it, then npy, joblib or pickle by its class; cloudpickle
+    when that fails or when the bytes could be loaded by this script only.
+
+    Args:
+        obj: Anything.
+        format_hint: Name of the one format to use.
+
+    Raises:
+        SerializationError: When the hint names no format, or the object does not go into it, or into any
+            without a hint. The message names the object's class and the reason.
+    """
+    if format_hint is not None:
+        serializer = _hinted(format_hint)
+        try:
+            data = _bytes(serializer, obj)
+        except Exception as error:
+            suggestion = _suggestion(serializer, obj, error)
+            raise _refusal(obj, error, f"as {serializer.name}", suggestion) from error
+    else:
+        try:
+            serializer, data = _chosen(obj)
+        except Exception as error:
+            raise _refusal(obj, error) from error
+    return Serialized(
+        data=data,
+        format=serializer.name,
+        extension=serializer.extension,
+        format_version=format_version(obj),
+        class_name=type(obj).__name__,
+    )
+
+
+def deserialize(data: bytes, format: str) -> Any:  # noqa: A002 - the record's own word for it
+    """The object, read in the recorded format and no other.
+
+    Runs what the bytes say, in most formats: check their digest first.
+
+    Args:
+        data: The bytes of a blob.
+        format: What its record says in `format`.
+
+    Raises:
+        SerializationError: When the format is unknown here, or reading fails. The bytes are what was
+            registered, so what is missing is a module, a plug-in or the right version: the message says.
+    """
+    serializer = _find(format)
+    if serializer is None:
+        raise SerializationError(
+            f"unknown format {format!r}: the plug-in that wrote it may be missing here; {_known()}"
+        )
+    try:
+        return serializer.loads(data)
+    except Exception as error:
+        cannot = f"cannot load {len(data):,} bytes of format {serializer.name!r}"
+        raise SerializationError(f"{cannot}: {describe(error)}. {_advice(error)}") from error
+
+
+def _chosen(obj: Any) -> tuple[Serializer, bytes]:
+    for plugin in _plugins.all():
+        if _accepted(plugin, obj):
+            try:
+                return plugin, _bytes(plugin, obj)
+            except Exception as error:
+                raise ValueError(f"its plug-in {plugin.name!r} fails: {describe(error)}") from error
+    if _NUMPY.accepts(obj):
+        return _NUMPY, _NUMPY.dumps(obj)
+    preferred = _JOBLIB if _JOBLIB.accepts(obj) else _PICKLE
+    try:
+        data = preferred.dumps(obj)
+    except MissingLibraryError:
+        raise
+    except Exception:  # noqa: BLE001 - if cloudpickle fails as well, its reason is the one to tell
+        return _CLOUDPICKLE, _CLOUDPICKLE.dumps(obj)
+    return (_CLOUDPICKLE, _by_value(obj)) if refers_to_main(data) else (preferred, data)
+
+
+def _by_value(obj: Any) -> bytes:
+    try:
+        return _CLOUDPICKLE.dumps(obj)
+    except MissingLibraryError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"it uses code of the script itself, which cannot be stored by value ({describe(error)}): "
+            "move that code to a module"
+        ) from error
+
+
+def _accepted(plugin: Serializer, obj: Any) -> bool:
+    try:
+        return bool(plugin.accepts(obj))
+    except Exception as error:  # noqa: BLE001 - a broken plug-in must not stand in the way of other objects
+        if plugin.name not in _warned:
+            _warned.add(plugin.name)
+            warnings.warn(
+                f"serializer plug-in {plugin.name!r} fails to say what it accepts: {describe(error)}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return False
+
+
+def _bytes(serializer: Serializer, obj: Any) -> bytes:
+    data: Any = serializer.dumps(obj)
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
+    raise TypeError(f"the serializer {serializer.name!r} made {type_name(data)}, not bytes")
+
+
+def _find(name: str) -> Serializer | None:
+    return _BUILT_IN.get(_SYNONYMS.get(name, name)) or _plugins.find(name)
+
+
+def _hinted(hint: Any) -> Serializer:
+    serializer = _find(hint) if isinstance(hint, str) else None
+    if serializer is None:
+        raise SerializationError(f"format_hint {hint!r} names no format; {_known()}")
+    return serializer
+
+
+def _known() -> str:
+    text = "known formats: " + ", ".join(available_formats())
+    if _plugins.failures:
+        text += "; left out: " + ", ".join(f"{name} ({why})" for name, why in _plugins.failures.items())
+    return text
+
+
+def _refusal(obj: Any, error: Exception, how: str = "", suggestion: str = "") -> SerializationError:
+    cannot = f"cannot serialise {type_name(obj)} {how}".rstrip()
+    return SerializationError(f"{cannot}: {describe(error)}{suggestion}")
+
+
+def _suggestion(serializer: Serializer, obj: Any, error: Exception) -> str:
+    """What to do about a format that was asked for and cannot hold the object."""
+    if serializer is _CLOUDPICKLE or isinstance(error, MissingLibraryError | MemoryError):
+        return ""
+    try:
+        _CLOUDPICKLE.dumps(obj)
+    except Exception:  # noqa: BLE001 - then there is nothing to suggest
+        return ""
+    return "; format_hint='cloudpickle' can hold it"
+
+
+def _advice(error: Exception) -> str:
+    """What to do about bytes that are right and cannot be loaded."""
+    if isinstance(error, MissingLibraryError):
+        return "Install it and load again."
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"Install the module {error.name!r} and load again."
+    if "__main__" in describe(error):
+        return "It needs a class or function of the script that registered it: define that in this one."
+    return "Install the version of its library that the record names in format_version."

@@ -1,0 +1,82 @@
+"""numpy arrays as npy: `numpy.load` reads the file, and no byte of it can run code."""
+
+import io
+import sys
+from typing import Any
+
+from chainfold.serializers.protocol import module_of, require, type_name
+
+
+class NumpySerializer:
+    """Exactly `numpy.ndarray`, of every dtype that npy gives back as it was.
+
+    Shape, Fortran order, byte order and field names come back; a view's strides and the read-only flag
+    do not. Subclasses (`matrix`, `MaskedArray`, `memmap`), arrays of objects and dtypes with metadata,
+    of records, aligned, or defined outside numpy are not for npy: it would give back something else.
+    """
+
+    name = "numpy_npy"
+    extension = "npy"
+
+    def accepts(self, obj: Any) -> bool:
+        """Whether npy gives back an equal array."""
+        return not _obstacle(obj)
+
+    def dumps(self, obj: Any) -> bytes:
+        """The array as an npy file.
+
+        Raises:
+            TypeError: With the reason, when npy would not give back an equal array.
+        """
+        obstacle = _obstacle(obj)
+        if obstacle:
+            raise TypeError(obstacle)
+        npy = require("numpy", "chainfold[numpy]").lib.format
+        buffer = io.BytesIO()
+        # Version 3 takes long headers and field names in any script; without fields none is needed.
+        npy.write_array(
+            buffer, obj, version=(1, 0) if obj.dtype.names is None else (3, 0), allow_pickle=False
+        )
+        return buffer.getvalue()
+
+    def loads(self, data: bytes) -> Any:
+        """The array, in memory of its own. Nothing in the bytes is unpickled.
+
+        Raises:
+            ValueError: When the bytes are not an npy file, or one of objects.
+        """
+        npy = require("numpy", "chainfold[numpy]").lib.format
+        # The limit guards against headers by strangers; this one is as long as the array's dtype asks.
+        return npy.read_array(io.BytesIO(data), allow_pickle=False, max_header_size=max(len(data), 10_000))
+
+
+def _obstacle(obj: Any) -> str:
+    """Why npy cannot hold the object; empty when it can."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(obj) is not numpy.ndarray:
+        return f"npy holds numpy.ndarray and no other class, this is {type_name(obj)}"
+    dtype = obj.dtype
+    if dtype.kind in "biufcmMSU" and dtype.metadata is None and module_of(dtype.type) == "numpy":
+        return ""
+    if dtype.hasobject:
+        return f"npy cannot hold Python objects (dtype {dtype})"
+    if _plain(dtype, numpy.void) and _survives(dtype, numpy.lib.format):
+        return ""
+    return f"npy does not give back the dtype {dtype!r}"
+
+
+def _plain(dtype: Any, void: type) -> bool:
+    """Whether the dtype has nothing, at any depth, that an npy header drops without a word."""
+    if dtype.metadata is not None or dtype.isalignedstruct or (dtype.kind == "V" and dtype.type is not void):
+        return False
+    if dtype.subdtype is not None:
+        return _plain(dtype.base, void)
+    return all(_plain(field[0], void) for field in (dtype.fields or {}).values())
+
+
+def _survives(dtype: Any, npy: Any) -> bool:
+    """Whether an npy header can say the dtype."""
+    try:
+        return bool(npy.descr_to_dtype(npy.dtype_to_descr(dtype)) == dtype)
+    except (TypeError, ValueError):  # fields that overlap or are out of order
+        return False

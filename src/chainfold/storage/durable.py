@@ -1,0 +1,57 @@
+"""The one place that asks the operating system to make bytes durable.
+
+| call | Linux | macOS | Windows |
+|---|---|---|---|
+| `sync_data` | fdatasync(fd) | fcntl(fd, F_FULLFSYNC) | _commit(fd) |
+| `sync_folder` | fsync(dirfd) | fcntl(dirfd, F_FULLFSYNC) | nothing: a rename is durable with the journal |
+| `flush_all` | sync() | nothing | nothing |
+
+An error of a sync is never retried: after a failed fsync the kernel may have dropped the pages and the next
+call may succeed without them (https://lwn.net/Articles/752063/).
+"""
+
+import os
+import sys
+from pathlib import Path
+
+if sys.platform == "darwin":
+    import fcntl
+
+    def sync_data(descriptor: int) -> None:
+        """Return when the file's bytes and size are on the medium; plain fsync stops at the drive's cache."""
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+
+elif sys.platform == "linux":
+
+    def sync_data(descriptor: int) -> None:
+        """Return when the file's bytes and size are on the medium."""
+        os.fdatasync(descriptor)
+
+else:
+
+    def sync_data(descriptor: int) -> None:
+        """Return when the file's bytes and size are on the medium."""
+        os.fsync(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in a folder (created, renamed, removed) are on the medium."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if sys.platform == "darwin":
+            sync_data(descriptor)
+        else:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_all() -> None:
+    """Start, and on Linux finish, writing everything: makes the syncs of many single files cheap.
+
+    It promises nothing by itself, since it reports no error: each file is synced after it.
+    """
+    if sys.platform == "linux":
+        os.sync()

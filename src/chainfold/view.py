@@ -1,0 +1,559 @@
+"""Every query, as of one size of the log: the present, or any moment of the past."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import msgspec
+
+from chainfold.chain import OperatorChain, fold_order, generate_artifact_id_v3
+from chainfold.dataset import Dataset
+from chainfold.digest import digest_of, with_prefix
+from chainfold.errors import (
+    BlobNotFoundError,
+    CorruptionError,
+    InvalidInputError,
+    ManifestError,
+    NotFoundError,
+)
+from chainfold.events import Entry
+from chainfold.graph import DependencyGraph, topological
+from chainfold.projections import NEVER, NOW, Sight
+from chainfold.records import ArtifactRecord, ArtifactType, Fold
+from chainfold.references import ManifestReferences, orphaned_files
+from chainfold.serializers import deserialize
+
+_MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
+Standing = Literal["live", "superseded", "deleted", "purged", "in open run", "rolled back", "withdrawn"]
+
+logger = logging.getLogger(__name__)
+
+
+class HistoryItem(msgspec.Struct, frozen=True):
+    """One registration in the life of an id.
+
+    Attributes:
+        record: What was registered.
+        position: Position of the registration in the log.
+        standing: What has become of it; `withdrawn`: its own run took it back before it committed.
+        run: The run it belongs to.
+        visible_from: Size of the log from which on others saw it; None if they never did.
+        removed_at: Size of the log from which on they no longer did; None while they do.
+        removed_by: Kind of the event that ended it.
+    """
+
+    record: ArtifactRecord
+    position: int
+    standing: Standing
+    run: str | None
+    visible_from: int | None
+    removed_at: int | None
+    removed_by: str | None
+
+
+class RegistryView:
+    """The registry, read only, as of one size of the log. Get one from `ArtifactRegistry.as_of`.
+
+    A view of the past never changes, and costs what the present costs: nothing is replayed.
+
+    Attributes:
+        workspace: The folder that holds the datasets.
+        dataset: The dataset's name.
+        binaries_dir: The folder of its blobs.
+        pipeline_id: The pipeline that `get_by_chain` and `generate_id` prefer.
+    """
+
+    def __init__(self, data: Dataset, *, size: int = NOW, pipeline_id: str = "") -> None:
+        self._data = data
+        self._size = size
+        self._references = ManifestReferences(data.workspace)
+        self.workspace = data.workspace
+        self.dataset = data.name
+        self.binaries_dir: Path = data.blobs.folder
+        self.pipeline_id = pipeline_id
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.dataset!r}, position={self.position}, artifacts={len(self)}, "
+            f"workspace={str(self.workspace)!r})"
+        )
+
+    def __len__(self) -> int:
+        """How many artifacts are live."""
+        with self._data.mutex:
+            sight = self._sight()
+            if sight.own:
+                return sum(1 for _ in sight.all())
+            return self._data.projections.totals.at(self._size).artifacts
+
+    def __contains__(self, artifact_id: object) -> bool:
+        with self._data.mutex:
+            return isinstance(artifact_id, str) and self._sight().row(artifact_id) is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what is open. A view of the past shares it with its registry and closes nothing."""
+
+    @property
+    def position(self) -> int:
+        """The view shows the state before the entry at this position; for the present, the log's size."""
+        if self._size != NOW:
+            return self._size
+        with self._data.mutex:
+            self._data.refresh()
+            return self._data.projections.size
+
+    # looking up
+
+    def resolve(self, artifact_id: str) -> ArtifactRecord | None:
+        """The live record of an id; None if there is none."""
+        with self._data.mutex:
+            return self._record(self._sight().row(artifact_id))
+
+    def resolve_by_hash(self, content_hash: str) -> ArtifactRecord | None:
+        """Of the live records with this content, the one registered last; None if there is none.
+
+        Args:
+            content_hash: The whole digest, with or without `sha256:`.
+        """
+        with self._data.mutex:
+            sight, digests = self._sight(), self._data.projections.digests
+            row = sight.last(digests.rows(content_hash))
+            if row is None:
+                row = sight.last(digests.rows(with_prefix(content_hash)))
+            return self._record(row)
+
+    def get_by_chain(self, chain: OperatorChain | str, fold_id: Fold = None) -> ArtifactRecord | None:
+        """The live artifact of exactly this chain path; None if there is none.
+
+        Of this view's own pipeline first, when it has one, then of any. Of several, the last registered.
+
+        Args:
+            chain: The chain, or its path as text.
+            fold_id: That fold. Without, the artifact that folds share, or else the last registered.
+        """
+        path = _path_of(chain)
+        with self._data.mutex:
+            sight, chains = self._sight(), self._data.projections.chains
+            if self.pipeline_id:
+                rows = list(sight.rows(chains.rows_of_pipeline(path, self.pipeline_id)))
+                records = [self._data.record(row) for row in rows]
+                found = [record for record in records if record.fold_id == fold_id]
+                if found or (records and fold_id is None):
+                    return (found or records)[-1]
+            row = sight.last(chains.rows_of_fold(path, fold_id))
+            if row is None and fold_id is None:
+                row = sight.last(chains.rows(path))
+            return self._record(row)
+
+    def get_chain_prefix(
+        self,
+        prefix: OperatorChain | str,
+        branch_path: list[int] | None = None,
+        source_index: int | None = None,
+    ) -> list[ArtifactRecord]:
+        """Every live artifact whose chain path starts with the prefix, in order of chain, then fold.
+
+        Args:
+            prefix: A text, taken literally (`s1` also finds `s10.X`), or a chain, of which only whole
+                operators match.
+            branch_path: Only artifacts of exactly that branch.
+            source_index: Only artifacts of that data source.
+        """
+        text = _path_of(prefix)
+        with self._data.mutex:
+            sight, chains = self._sight(), self._data.projections.chains
+            found = []
+            for path in chains.paths_from(text):
+                if isinstance(prefix, OperatorChain) and not _continues(path, text):
+                    continue
+                records = self._records(sight, chains.rows(path))
+                found.extend(sorted(records, key=lambda record: fold_order(record.fold_id)))
+        return _matching(found, branch_path=branch_path, source_index=source_index)
+
+    def get_artifacts_for_step(
+        self,
+        pipeline_id: str,
+        step_index: int,
+        branch_path: list[int] | None = None,
+        fold_id: Fold = None,
+    ) -> list[ArtifactRecord]:
+        """The live artifacts of a step of a pipeline, in order of registration; None asks for any."""
+        with self._data.mutex:
+            rows = self._data.projections.steps.rows(pipeline_id, step_index)
+            records = self._records(self._sight(), rows)
+        return _matching(records, branch_path=branch_path, fold_id=fold_id)
+
+    def get_fold_models(
+        self, pipeline_id: str, step_index: int, branch_path: list[int] | None = None
+    ) -> list[ArtifactRecord]:
+        """The live models and meta-models of a step that belong to a fold, by substep, then fold."""
+        records = self.get_artifacts_for_step(pipeline_id, step_index, branch_path)
+        models = (each for each in records if each.fold_id is not None and each.artifact_type in _MODELS)
+        return sorted(models, key=lambda each: (each.substep_index or 0, fold_order(each.fold_id)))
+
+    def get_all_records(self) -> list[ArtifactRecord]:
+        """Every live artifact, in order of registration."""
+        return list(self.iter_records())
+
+    def iter_records(self) -> Iterator[ArtifactRecord]:
+        """As `get_all_records`, one at a time; what changes meanwhile may or may not show."""
+        with self._data.mutex:
+            sight = self._sight()
+            rows = list(sight.all())
+        for row in rows:
+            with self._data.mutex:
+                record = self._data.record(row)
+            yield record
+
+    # lineage
+
+    def get_dependencies(self, artifact_id: str) -> list[str]:
+        """Ids of the direct sources of a live artifact, as registered; empty if it is not live."""
+        record = self.resolve(artifact_id)
+        return record.depends_on if record is not None else []
+
+    def get_dependents(self, artifact_id: str) -> list[str]:
+        """Ids of the live artifacts that were made from an artifact directly, in order of registration."""
+        with self._data.mutex:
+            rows = self._sight().rows(self._data.projections.lineage.rows(artifact_id))
+            return [self._data.projections.artifact_id(row) for row in rows]
+
+    def resolve_dependencies(self, artifact_id: str) -> list[ArtifactRecord]:
+        """Every artifact that one was made from, directly or not: sources before products, each once.
+
+        A source that is not live is left out with a warning that names it; what it was made from in turn,
+        as last registered, is followed all the same.
+
+        Raises:
+            InvalidInputError: If the lineage has a cycle.
+        """
+        with self._data.mutex:
+            sight = self._sight()
+            walk = topological(artifact_id, lambda each: self._sources(sight, each))
+            if walk.cycle:
+                raise InvalidInputError(f"Cycle detected: {' > '.join([*walk.cycle, walk.cycle[0]])}")
+            rows = [(each, sight.row(each)) for each in walk.order[:-1]]
+            records = [self._data.record(row) for _, row in rows if row is not None]
+        missing = [each for each, row in rows if row is None]
+        if missing:
+            warnings.warn(
+                f"{artifact_id!r} was made from artifacts that are not live: {_named(missing)}; see history(id)",
+                UserWarning,
+                stacklevel=2,
+            )
+        return records
+
+    @property
+    def dependency_graph(self) -> DependencyGraph:
+        """The lineage of what is live, with the queries of a `DependencyGraph`. It follows the log."""
+        return LineageGraph(self)
+
+    # the past
+
+    def history(self, artifact_id: str) -> list[HistoryItem]:
+        """Every registration of an id up to this view, first to last, and what has become of each."""
+        with self._data.mutex:
+            self._data.refresh()
+            rows = self._data.projections.ids.rows(artifact_id)
+            positions = self._data.projections.visibility.positions
+            return [self._history_item(row) for row in rows if positions[row] < self._size]
+
+    def alias(self, name: str) -> str | None:
+        """The id that an alias pointed to; None if it pointed nowhere."""
+        with self._data.mutex:
+            self._data.refresh()
+            return self._data.projections.aliases.target(name, self._size)
+
+    def aliases(self) -> dict[str, str]:
+        """Every alias that pointed somewhere, by name."""
+        with self._data.mutex:
+            self._data.refresh()
+            return self._data.projections.aliases.all(self._size)
+
+    # loading and leaving
+
+    def load_artifact(self, record: ArtifactRecord) -> Any:
+        """The object that was registered: the bytes are checked against the whole digest before anything else.
+
+        Raises:
+            BlobNotFoundError: If the file is missing; the message names the event that took it.
+            CorruptionError: If the bytes are not those of the record's digest.
+            InvalidInputError: If the record's path leaves the dataset's folder.
+            SerializationError: If the format's library cannot load them here.
+        """
+        try:
+            data = self._data.blobs.read(record.path)
+        except FileNotFoundError:
+            with self._data.mutex:
+                self._data.refresh()
+                reason = self._who_took(record)
+            raise BlobNotFoundError(
+                f"the file {record.path!r} of artifact {record.artifact_id!r} is missing: {reason}"
+            ) from None
+        found = digest_of(data)
+        if found != record.content_hash:
+            raise CorruptionError(
+                f"the file {record.path!r} of artifact {record.artifact_id!r} has changed: its digest should "
+                f"be {record.content_hash}, and is {found}. Restore it from a copy, or register it again"
+            )
+        return deserialize(data, record.format)
+
+    def load(self, artifact_id: str) -> Any:
+        """The object of a live artifact, by id.
+
+        Raises:
+            NotFoundError: If the id is not live; for the rest see `load_artifact`.
+        """
+        record = self.resolve(artifact_id)
+        if record is None:
+            raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
+        return self.load_artifact(record)
+
+    def export_to_manifest(self) -> dict[str, Any]:
+        """Everything live, as `{"schema_version": "3.0", "items": [...]}` of plain types."""
+        return {"schema_version": "3.0", "items": [record.to_dict() for record in self.iter_records()]}
+
+    def generate_id(
+        self, chain: OperatorChain | str, fold_id: Fold = None, pipeline_id: str | None = None
+    ) -> str:
+        """The id of an artifact: `{pipeline_id}${chain hash}:{fold or "all"}`.
+
+        Args:
+            chain: The chain, or its path as text.
+            fold_id: The fold; None for what folds share.
+            pipeline_id: Instead of this registry's own, or the chain's if that has none.
+
+        Raises:
+            InvalidInputError: For a negative fold, or a word that an id cannot hold.
+        """
+        if pipeline_id is None:
+            pipeline_id = self.pipeline_id or (chain.pipeline_id if isinstance(chain, OperatorChain) else "")
+        return generate_artifact_id_v3(pipeline_id, chain, fold_id)
+
+    def get_stats(self, scan_all_manifests: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - the reference's signature
+        """Figures on storage, as of this view; what is on disk and orphaned is as of now.
+
+        Args:
+            scan_all_manifests: Whether a file that only a manifest refers to is no orphan.
+
+        Returns:
+            `total_artifacts`, `unique_files`, `total_size_bytes` (of all artifacts, each counted),
+            `deduplication_ratio` (bytes saved of that, 0 to 1), `by_type` (counts), `orphaned_count`,
+            `orphaned_size_bytes`, `disk_usage_bytes`, `disk_file_count`, `dataset`, `binaries_path`,
+            `log_entries`, `log_bytes`.
+        """
+        with self._data.mutex:
+            sight = self._sight()
+            total = self._totals(sight)
+            entries = min(self._size, self._data.projections.size)
+            log_bytes = self._data.log.size_bytes(entries)
+            try:
+                references = self._references if scan_all_manifests else None
+                orphans = orphaned_files(self._data, references)
+            except ManifestError as error:
+                warnings.warn(f"manifests left out of the figures: {error}", UserWarning, stacklevel=2)
+                orphans = orphaned_files(self._data, None)
+            sizes = [size for _, size in self._data.blobs.scan()]
+        saved = total["total_size_bytes"] - total.pop("file_bytes")
+        return {
+            **total,
+            "deduplication_ratio": saved / total["total_size_bytes"] if total["total_size_bytes"] else 0.0,
+            "orphaned_count": len(orphans),
+            "orphaned_size_bytes": sum(size for _, size in orphans),
+            "disk_usage_bytes": sum(sizes),
+            "disk_file_count": len(sizes),
+            "dataset": self.dataset,
+            "binaries_path": str(self.binaries_dir),
+            "log_entries": entries,
+            "log_bytes": log_bytes,
+        }
+
+    # inside
+
+    def _sight(self) -> Sight:
+        """What is live to this view, with what others appended taken in."""
+        self._data.refresh()
+        return Sight(self._data.projections, self._size)
+
+    def _record(self, row: int | None) -> ArtifactRecord | None:
+        return None if row is None else self._data.record(row)
+
+    def _records(self, sight: Sight, rows: Iterable[int]) -> list[ArtifactRecord]:
+        return [self._data.record(row) for row in sight.rows(rows)]
+
+    def _sources(self, sight: Sight, artifact_id: str) -> Sequence[str]:
+        """Direct sources of an artifact: of its live record, or else of the last that was ever visible."""
+        row = sight.row(artifact_id)
+        if row is None:
+            visible_from = self._data.projections.visibility.visible_from
+            earlier = self._data.projections.ids.rows(artifact_id)
+            row = next((each for each in reversed(earlier) if visible_from[each] <= self._size), None)
+        return () if row is None else self._data.record(row).depends_on
+
+    def _totals(self, sight: Sight) -> dict[str, Any]:
+        if not sight.own:
+            total = self._data.projections.totals.at(self._size)
+            return {
+                "total_artifacts": total.artifacts,
+                "unique_files": total.files,
+                "total_size_bytes": total.size_bytes,
+                "by_type": total.by_type,
+                "file_bytes": total.file_bytes,
+            }
+        by_type: dict[str, int] = {}
+        files: dict[str, int] = {}
+        size_bytes = 0
+        for record in self._records(sight, sight.all()):
+            by_type[record.artifact_type.value] = by_type.get(record.artifact_type.value, 0) + 1
+            files[record.path] = record.size_bytes
+            size_bytes += record.size_bytes
+        return {
+            "total_artifacts": sum(by_type.values()),
+            "unique_files": len(files),
+            "total_size_bytes": size_bytes,
+            "by_type": by_type,
+            "file_bytes": sum(files.values()),
+        }
+
+    def _history_item(self, row: int) -> HistoryItem:
+        projections = self._data.projections
+        visibility = projections.visibility
+        position = visibility.positions[row]
+        run_id = self._data.log.entry(position).run
+        visible, removed = visibility.visible_from[row], visibility.removed_at[row]
+        standing: Standing = "live"
+        removed_by = None
+        if visible > self._size:
+            run = projections.runs.get(run_id)
+            ended = run is not None and run.closed is not None and run.closed < self._size
+            if removed <= self._size:
+                standing, removed_by = "withdrawn", self._data.log.entry(removed - 1).event.kind
+            elif ended and run is not None and run.status == "rolled-back":
+                standing, removed, removed_by = "rolled back", (run.closed or 0) + 1, "run-rolled-back"
+            else:
+                standing = "in open run"
+        elif removed <= self._size:
+            cause = self._cause_of_removal(row)
+            removed_by = cause.event.kind
+            standing = _STANDINGS.get(removed_by, "superseded")
+        return HistoryItem(
+            self._data.record(row),
+            position,
+            standing,
+            run_id,
+            visible if visible <= self._size else None,
+            removed if removed <= self._size and removed != NEVER else None,
+            removed_by,
+        )
+
+    def _cause_of_removal(self, row: int) -> Entry:
+        """The event because of which a row that was visible no longer is."""
+        removed = self._data.projections.visibility.removed_at[row]
+        entry = self._data.log.entry(removed - 1)
+        if entry.event.kind != "run-committed":
+            return entry
+        later = self._data.projections.ids.rows(self._data.projections.artifact_id(row))
+        if any(self._data.projections.visibility.visible_from[each] == removed for each in later):
+            return entry  # superseded by what the run registered
+        run = self._data.projections.runs.get(entry.run)
+        for position in range(entry.position - 1, run.started if run is not None else 0, -1):
+            earlier = self._data.log.entry(position)
+            if earlier.run == entry.run and earlier.event.kind in _STANDINGS:
+                return earlier
+        return entry
+
+    def _who_took(self, record: ArtifactRecord) -> str:
+        """Which event took a record's file, in words."""
+        projections = self._data.projections
+        swept = projections.paths.swept_at(record.path)
+        if swept is None:
+            return "no event took it, so it was removed by hand, or never there; restore it from a copy"
+        entry = self._data.log.entry(swept)
+        cause = getattr(entry.event, "cause", None)
+        if cause is not None:
+            entry = self._data.log.entry(cause)
+        reason = getattr(entry.event, "reason", "")
+        return (
+            f"it was taken by the event {entry.event.kind!r}{f' ({reason})' if reason else ''} at position "
+            f"{entry.position}, {entry.at}, by {entry.actor}"
+        )
+
+
+class LineageGraph(DependencyGraph):
+    """The lineage of a view. It is read from the log, and changes only by registering."""
+
+    def __init__(self, view: RegistryView) -> None:
+        super().__init__()
+        self._view = view
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def __contains__(self, artifact_id: object) -> bool:
+        return artifact_id in self._view
+
+    def __repr__(self) -> str:
+        return f"LineageGraph({self._view!r})"
+
+    def get_dependencies(self, artifact_id: str) -> list[str]:
+        """Ids of the direct sources of a live artifact."""
+        return self._view.get_dependencies(artifact_id)
+
+    def get_dependents(self, artifact_id: str) -> list[str]:
+        """Ids of the live artifacts made from an artifact directly."""
+        return self._view.get_dependents(artifact_id)
+
+    def add_dependencies(self, artifact_id: str, depends_on: Iterable[str]) -> None:
+        """Refuse: lineage is registered with an artifact, as `depends_on`."""
+        raise InvalidInputError(
+            f"the lineage of {artifact_id!r} cannot take {list(depends_on)!r}: register the artifact again with "
+            f"that in depends_on"
+        )
+
+    def remove_artifact(self, artifact_id: str) -> None:
+        """Refuse: artifacts are deleted through the registry."""
+        raise InvalidInputError(f"delete {artifact_id!r} through the registry: the lineage follows the log")
+
+    def clear(self) -> None:
+        """Refuse: artifacts are deleted through the registry."""
+        raise InvalidInputError("purge through the registry: the lineage follows the log")
+
+
+_STANDINGS: Final[dict[str, Standing]] = {"artifacts-deleted": "deleted", "dataset-purged": "purged"}
+_NAMED_AT_MOST: Final = 20
+
+
+def _named(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _NAMED_AT_MOST} more" if len(ids) > _NAMED_AT_MOST else ""
+    return ", ".join(ids[:_NAMED_AT_MOST]) + more
+
+
+def _path_of(chain: OperatorChain | str) -> str:
+    return chain if isinstance(chain, str) else chain.to_path()
+
+
+def _continues(path: str, prefix: str) -> bool:
+    """Whether a path that starts with a prefix goes on after it with a whole operator, or ends."""
+    return not prefix or len(path) == len(prefix) or path[len(prefix)] in ">+"
+
+
+def _matching(
+    records: Iterable[ArtifactRecord],
+    *,
+    branch_path: list[int] | None = None,
+    source_index: int | None = None,
+    fold_id: Fold = None,
+) -> list[ArtifactRecord]:
+    return [
+        record
+        for record in records
+        if record.matches_context(branch_path=branch_path, source_index=source_index, fold_id=fold_id)
+    ]
