@@ -1,1 +1,57 @@
-"""Placeholder until the registry is wired."""
+"""The event-sourced, append-only registry of the artifacts that machine-learning pipelines fit.
+
+from chainfold import ArtifactRegistry
+
+registry = ArtifactRegistry("workspace", "wheat", pipeline_id="0001_pls")
+with registry.run():
+    record = registry.register_with_chain(model, "s1.MinMaxScaler>s3.PLS", "model", step_index=3)
+registry.load(record.artifact_id)
+"""
+
+from chainfold.chain import OperatorChain, OperatorNode
+from chainfold.errors import (
+    BlobNotFoundError,
+    ChainfoldError,
+    ConflictError,
+    CorruptionError,
+    DependentsError,
+    InvalidInputError,
+    ManifestError,
+    MissingDependencyError,
+    NotFoundError,
+    RunClosedError,
+    SerializationError,
+    StorageError,
+    UnknownEventError,
+)
+from chainfold.graph import DependencyGraph
+from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
+from chainfold.registry import ArtifactRegistry
+from chainfold.view import HistoryItem, RegistryView
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArtifactRecord",
+    "ArtifactRegistry",
+    "ArtifactType",
+    "BlobNotFoundError",
+    "ChainfoldError",
+    "ConflictError",
+    "CorruptionError",
+    "DependencyGraph",
+    "DependentsError",
+    "HistoryItem",
+    "InvalidInputError",
+    "ManifestError",
+    "MetaModelConfig",
+    "MissingDependencyError",
+    "NotFoundError",
+    "OperatorChain",
+    "OperatorNode",
+    "RegistryView",
+    "RunClosedError",
+    "SerializationError",
+    "StorageError",
+    "UnknownEventError",
+]

@@ -56,7 +56,7 @@ def check_dataset_name(name: str) -> str:
     Raises:
         InvalidInputError: Otherwise; the message says why.
     """
-    if not isinstance(name, str) or not name:
+    if not name:
         problem = "it is empty"
     elif name in {".", ".."} or _ODD_NAME.search(name):
         problem = 'it is a path, or has one of < > : " / \\ | ? * or a control character'
@@ -178,7 +178,9 @@ class Dataset:
         started, committed = RunStarted(owner=owner_name()), RunCommitted()
         return self.append([started, *events, committed], run=run_id, sync=True)
 
-    def sweep(self, paths: Iterable[str], reason: SweepReason, cause: int | None = None) -> tuple[list[str], int]:
+    def sweep(
+        self, paths: Iterable[str], reason: SweepReason, cause: int | None = None
+    ) -> tuple[list[str], int]:
         """Remove files that nothing refers to, after an event that says so, inside `writing`.
 
         The event, and all that was appended before it, is durable before the first file goes.
@@ -207,15 +209,23 @@ class Dataset:
         """What was registered, decoded from the log; the caller's own copy."""
         cached = self._cache.get(row)
         if cached is None:
-            line = self.log.line(self.projections.visibility.positions[row])
-            cached, details = decode_record(line)
-            if details:
-                self._add_details(cached, details)
-            cached.params = from_wire(cached.params)
+            cached = self.decode(self.log.line(self.projections.visibility.positions[row]))
             if len(self._cache) >= _CACHED_RECORDS:
                 self._cache.pop(next(iter(self._cache)))
             self._cache[row] = cached
         return own_copy(cached)
+
+    def decode(self, line: bytes) -> ArtifactRecord:
+        """The record of a line that registers one.
+
+        Raises:
+            BlobNotFoundError, CorruptionError: If what is kept beside the log is gone or has changed.
+        """
+        record, details = decode_record(line)
+        if details:
+            self._add_details(record, details)
+        record.params = from_wire(record.params)
+        return record
 
     def registration(
         self,

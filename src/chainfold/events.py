@@ -198,9 +198,7 @@ def decode_entry(
     return Entry(header.position, header.at, header.actor, event, header.run, header.durable)
 
 
-def _upcast(
-    line: bytes, header: _Header, newest: int, upcasts: Mapping[tuple[str, int], Upcast]
-) -> AnyEvent:
+def _upcast(line: bytes, header: _Header, newest: int, upcasts: Mapping[tuple[str, int], Upcast]) -> AnyEvent:
     fields = msgspec.json.decode(line)
     for version in range(header.v, newest):
         if (header.kind, version) not in upcasts:

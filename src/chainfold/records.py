@@ -54,7 +54,7 @@ class MetaModelConfig(msgspec.Struct):
         )
 
 
-class ArtifactRecord(msgspec.Struct):
+class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     """What is known of one registration of one artifact.
 
     Attributes:
@@ -167,11 +167,13 @@ class ArtifactRecord(msgspec.Struct):
 
         `meta_config` is left out when there is none, as the reference's manifests do.
         """
-        data = msgspec.to_builtins(self)
-        data["params"] = _copied(self.params)  # to_builtins would keep what is plain already
+        data = {name: _copied(getattr(self, name)) for name in self.__struct_fields__}
+        data["artifact_type"] = self.artifact_type.value
         if self.meta_config is None:
             del data["meta_config"]
-        return dict(data)
+        else:
+            data["meta_config"] = self.meta_config.to_dict()
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

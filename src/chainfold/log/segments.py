@@ -1,5 +1,6 @@
 """The log in local files: segments that only grow, read by anyone without a lock, appended to under one."""
 
+import itertools
 import logging
 import time
 from array import array
@@ -95,7 +96,7 @@ class LocalLog:
             yield from self._read_on(segment)
             if segment.reader.size() > segment.end or self.damage is not None:
                 break  # a writer's unfinished line, or a bad one
-        if self._fresh and self.damage is None and self.size < self.durable:
+        if self._ends_early():
             self._mark_damage("the log ends here, but a checkpoint or a later entry has acknowledged more")
         self._fresh = False
 
@@ -115,10 +116,7 @@ class LocalLog:
         end = segment.end if is_last else self._offsets[position + 1]
         before = _SUM_BYTES + 1 if position > segment.first else 0
         data = segment.reader.read(start - before, end - start + before)
-        if before:
-            seed = lines.stated_sum(data[:_SUM_BYTES])
-        else:
-            seed = self._sum_before(index)
+        seed = lines.stated_sum(data[:_SUM_BYTES]) if before else self._sum_before(index)
         line = data[before:-1]
         if seed is None or lines.checked_sum(line, seed) is None:
             raise CorruptionError(
@@ -156,10 +154,16 @@ class LocalLog:
         return total
 
     def root(self) -> bytes:
-        """The Merkle root over all entries, 32 bytes. The first call hashes the log once; later ones what is new."""
+        """The Merkle root over all entries, 32 bytes. The first call hashes the log; later ones what is new."""
         if self._tree.size < self.size:
             self._tree.extend(self.raw_lines(self._tree.size))
         return self._tree.root()
+
+    def root_at(self, size: int) -> bytes:
+        """The Merkle root over the first `size` entries, by hashing them all."""
+        tree = MerkleTree()
+        tree.extend(itertools.islice(self.raw_lines(), size))
+        return tree.root()
 
     def stored_checkpoint(self) -> checkpoint.Checkpoint | None:
         """What the checkpoint file says; None if there is none.
@@ -227,6 +231,9 @@ class LocalLog:
         return entries
 
     # reading, inside
+
+    def _ends_early(self) -> bool:
+        return self._fresh and self.damage is None and self.size < self.durable
 
     def _growing(self) -> _Segment | None:
         """The segment that has bytes not read yet, opened if it is a new one."""

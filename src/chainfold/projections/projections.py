@@ -220,4 +220,3 @@ class Projections:
             "aliases": self.aliases.all(self.size),
             "totals": self.totals.at(self.size),
         }
-

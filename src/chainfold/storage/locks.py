@@ -78,6 +78,11 @@ class HeldLock:
         self._descriptor = descriptor
         _locks.add(self)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this process holds it; a forked child does not."""
+        return self._descriptor >= 0
+
     def release(self) -> None:
         """Give the lock up and remove its file."""
         if self._descriptor >= 0:
@@ -93,6 +98,9 @@ class HeldLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def __del__(self) -> None:
+        self._after_fork()  # an owner that was forgotten is gone: others may see that
 
 
 def try_lock(path: Path) -> HeldLock | None:

@@ -1,0 +1,173 @@
+"""Deleting and collecting: each is an event first, then files go, at once."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from chainfold.dataset import Dataset
+from chainfold.errors import ConflictError, DependentsError, InvalidInputError
+from chainfold.events import ArtifactsDeleted, DatasetPurged
+from chainfold.projections import Sight
+from chainfold.references import ManifestReferences, orphaned_files
+from chainfold.registering import check_open
+from chainfold.running import living, roll_back
+
+DependentsPolicy = Literal["warn", "refuse", "cascade"]
+_NAMED_AT_MOST: Final = 20
+_IDS_BYTES: Final = 40_000
+"""Of artifact ids in one event: well below the limit of an entry."""
+
+
+def delete_pipeline(
+    data: Dataset, pipeline_id: str, run_id: str | None, *, delete_files: bool, dependents: DependentsPolicy
+) -> tuple[int, list[str]]:
+    """Delete the live artifacts of a pipeline.
+
+    Returns:
+        How many artifacts were deleted, and the ids of dependents in other pipelines that stay.
+
+    Raises:
+        DependentsError: With the policy `refuse`, if there are any.
+    """
+    if dependents not in ("warn", "refuse", "cascade"):
+        raise InvalidInputError(f"dependents is 'warn', 'refuse' or 'cascade', not {dependents!r}")
+    with data.writing():
+        check_open(data, run_id)
+        sight = Sight(data.projections, run_id=run_id)
+        event = ArtifactsDeleted(pipeline_id=pipeline_id, delete_files=delete_files)
+        targets = list(sight.rows(data.projections.steps.rows_of_pipeline(pipeline_id)))
+        if not targets:
+            return 0, []
+        others = _dependents(data, sight, targets, follow=dependents == "cascade")
+        names = list(map(data.projections.artifact_id, others))
+        if names and dependents == "refuse":
+            raise DependentsError(
+                f"pipeline {pipeline_id!r} was not deleted: live artifacts of other pipelines depend on it: "
+                f"{named(names)}. Delete those first, or use dependents='cascade'"
+            )
+        if names and dependents == "cascade":
+            ids = list(map(data.projections.artifact_id, [*targets, *others]))
+            delete_ids(data, ids, run_id, delete_files=delete_files)
+            return len(ids), []
+        _delete(data, [event], run_id, delete_files=delete_files)
+    return len(targets), names
+
+
+def delete_ids(data: Dataset, ids: Sequence[str], run_id: str | None, *, delete_files: bool) -> None:
+    """Delete artifacts by id, all at once, inside or outside `writing`."""
+    with data.writing():
+        _delete(data, deletions(ids, delete_files=delete_files), run_id, delete_files=delete_files)
+
+
+def deletions(ids: Sequence[str], *, delete_files: bool) -> list[ArtifactsDeleted]:
+    """Events that together delete the ids, each small enough for an entry."""
+    events: list[ArtifactsDeleted] = []
+    chunk: list[str] = []
+    length = 0
+    for artifact_id in ids:
+        if chunk and length > _IDS_BYTES:
+            events.append(ArtifactsDeleted(artifact_ids=chunk, delete_files=delete_files))
+            chunk, length = [], 0
+        chunk.append(artifact_id)
+        length += len(artifact_id.encode()) * 2 + 3  # JSON may escape
+    if chunk:
+        events.append(ArtifactsDeleted(artifact_ids=chunk, delete_files=delete_files))
+    return events
+
+
+def _delete(
+    data: Dataset, events: Sequence[ArtifactsDeleted], run_id: str | None, *, delete_files: bool
+) -> None:
+    committed, mine = [], []
+    for event in events:
+        taken = data.projections.targets(event, run_id)
+        committed += taken[0]
+        mine += taken[1]
+    if run_id is not None:
+        entries = data.append(events, run=run_id, sync=False)
+    elif len(events) == 1:
+        entries = data.append(events, sync=False)
+    else:
+        entries = data.append_run(events)
+    # In a run, what was committed before loses its files when the run commits.
+    gone = mine if run_id is not None else committed
+    paths = map(data.projections.paths.path_of, gone) if delete_files else ()
+    if delete_files or run_id is None:
+        data.sweep(paths, "deleted", entries[-1].position)
+
+
+def _dependents(data: Dataset, sight: Sight, rows: Sequence[int], *, follow: bool) -> list[int]:
+    """Live rows made from some rows, but not among them; with `follow` also what was made from those."""
+    seen, found = set(rows), []
+    pending = list(rows)
+    while pending:
+        artifact_id = data.projections.artifact_id(pending.pop())
+        for row in sight.rows(data.projections.lineage.rows(artifact_id)):
+            if row not in seen:
+                seen.add(row)
+                found.append(row)
+                if follow:
+                    pending.append(row)
+    return sorted(found)
+
+
+def delete_orphans(
+    data: Dataset, references: ManifestReferences | None, *, dry_run: bool
+) -> tuple[list[str], int]:
+    """Remove the files that nothing refers to; with `dry_run` only say which.
+
+    Returns:
+        Their paths, sorted, and their bytes.
+
+    Raises:
+        ManifestError: If a manifest cannot be read: nothing is deleted then.
+    """
+    if dry_run:
+        with data.mutex:
+            data.refresh()
+            orphans = orphaned_files(data, references)
+        return [path for path, _ in orphans], sum(size for _, size in orphans)
+    living(data)
+    with data.writing():
+        orphans = orphaned_files(data, references)
+        if not orphans:
+            return [], 0
+        return data.sweep([path for path, _ in orphans], "orphaned")
+
+
+def purge(data: Dataset, run_id: str | None, *, force: bool) -> tuple[int, int]:
+    """Delete every artifact of a dataset, and every file in its folder, whoever refers to it.
+
+    Inside a run it takes effect when the run commits.
+
+    Returns:
+        How many files went, or will go, and their bytes.
+
+    Raises:
+        ConflictError: If a run of a living process is open, unless forced: that run is then rolled back.
+    """
+    others = living(data, but=run_id)
+    if others and not force:
+        names = ", ".join(f"{run.run_id} ({run.owner})" for run in others)
+        raise ConflictError(
+            f"dataset {data.name!r} was not purged: runs of living processes are open: {names}. Wait until "
+            f"they end, or use force=True to roll them back"
+        )
+    with data.writing():
+        check_open(data, run_id)
+        for run in data.projections.runs.all_open():
+            if run.run_id != run_id:
+                roll_back(data, run.run_id, "request", "purged with force")
+        files = sorted(data.blobs.scan())
+        if run_id is not None:
+            data.append([DatasetPurged()], run=run_id, sync=False)
+        else:
+            data.append([DatasetPurged()], sync=True)
+            for path, _ in files:
+                data.blobs.remove(path)
+    return len(files), sum(size for _, size in files)
+
+
+def named(ids: Sequence[str]) -> str:
+    """Ids for a message: the first twenty, and how many more."""
+    more = f" and {len(ids) - _NAMED_AT_MOST} more" if len(ids) > _NAMED_AT_MOST else ""
+    return ", ".join(ids[:_NAMED_AT_MOST]) + more

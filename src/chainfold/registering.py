@@ -1,0 +1,300 @@
+"""Registering: from an object and what is said about it to an entry in the log."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from chainfold.blobs import generate_filename, longer_filename
+from chainfold.chain import OperatorChain
+from chainfold.dataset import Dataset
+from chainfold.digest import digest_of
+from chainfold.errors import (
+    InvalidInputError,
+    MissingDependencyError,
+    NotFoundError,
+    RunClosedError,
+)
+from chainfold.params import normalize
+from chainfold.projections import Sight
+from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
+from chainfold.serializers import Serialized, serialize
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NEGATIVE_FOLD: Final = re.compile(r":-[0-9]+\Z")
+
+
+class _Placed(msgspec.Struct):
+    """Where a blob is: its path, and whether the file was there before."""
+
+    path: str
+    reused: bool
+
+
+def check_text(what: str, text: str, *, empty: bool = False) -> str:
+    """The text, if it can be an id or a name.
+
+    Raises:
+        InvalidInputError: If it is no text, is empty, or has control characters.
+    """
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{what} must be a string, not {type(text).__name__}: {text!r:.80}")
+    if not text and not empty:
+        raise InvalidInputError(f"{what} is empty")
+    if _CONTROL.search(text):
+        raise InvalidInputError(f"{what} {text!r:.200} has control characters")
+    return text
+
+
+def check_id(artifact_id: str) -> str:
+    """An artifact id, if it can be one; see `check_text`. A negative fold is refused too."""
+    check_text("artifact id", artifact_id)
+    if _NEGATIVE_FOLD.search(artifact_id):
+        raise InvalidInputError(f"artifact id {artifact_id!r} has a negative fold")
+    return artifact_id
+
+
+def check_type(artifact_type: ArtifactType | str) -> ArtifactType:
+    """The type of that name.
+
+    Raises:
+        InvalidInputError: If there is none; the message lists them.
+    """
+    try:
+        return ArtifactType(artifact_type)
+    except ValueError:
+        known = ", ".join(kind.value for kind in ArtifactType)
+        raise InvalidInputError(f"unknown artifact type {artifact_type!r}: use one of {known}") from None
+
+
+def draft(
+    artifact_id: str,
+    artifact_type: ArtifactType | str,
+    *,
+    depends_on: Iterable[str] | None,
+    params: Any,
+    meta_config: MetaModelConfig | None,
+    custom_name: str | None,
+) -> ArtifactRecord:
+    """A record of what the caller said, checked, sharing nothing with it; content and place are still open.
+
+    Raises:
+        InvalidInputError: Naming what is wrong.
+    """
+    check_id(artifact_id)
+    if isinstance(depends_on, str):
+        raise InvalidInputError(f"depends_on is a list of ids, not the string {depends_on!r}")
+    sources = list(depends_on or ())
+    config = None
+    if meta_config is not None:
+        config = MetaModelConfig.from_dict(meta_config.to_dict())
+        sources += config.source_ids
+    sources = list(dict.fromkeys(check_text("a dependency's id", source) for source in sources))
+    if artifact_id in sources:
+        raise InvalidInputError(f"artifact {artifact_id!r} cannot depend on itself")
+    return ArtifactRecord(
+        artifact_id=artifact_id,
+        content_hash="",
+        path="",
+        artifact_type=check_type(artifact_type),
+        custom_name=check_text("custom_name", custom_name or "", empty=True),
+        depends_on=sources,
+        params=normalize(params) if params is not None else {},
+        meta_config=config,
+    )
+
+
+def locate_by_chain(record: ArtifactRecord, chain_path: str, source_index: int | None) -> None:
+    """Fill in step, branch, source and substep from a chain path, as far as the grammar knows it."""
+    record.chain_path = check_text("chain_path", chain_path, empty=True)
+    record.source_index = source_index
+    try:
+        last = OperatorChain.from_path(chain_path).get_last_node()
+    except ValueError:
+        return
+    if last is not None:
+        record.step_index, record.branch_path = last.step_index, list(last.branch_path)
+        record.substep_index = last.substep_index
+        if source_index is None:
+            record.source_index = last.source_index
+
+
+def register(
+    data: Dataset, record: ArtifactRecord, obj: Any, *, format_hint: str | None, run_id: str | None
+) -> int:
+    """Store an object's bytes, then the fact; outside a run both are durable when it returns.
+
+    Returns:
+        The row of the registration.
+
+    Raises:
+        SerializationError: If the object cannot be serialised; nothing is left behind.
+        MissingDependencyError: If a meta-model's source is not live.
+        RunClosedError: If the run is no longer open.
+        StorageError: If the workspace cannot be written.
+    """
+    _check_ready(data, record, run_id)
+    content = serialize(obj, format_hint)
+    record.content_hash = digest_of(content.data)
+    record.format, record.format_version = content.format, content.format_version
+    record.class_name, record.size_bytes = content.class_name, len(content.data)
+    sync = run_id is None
+    folded = data.projections.size
+    placed = _place(data, record, content, sync=sync)
+    try:
+        with data.writing():
+            if data.projections.size != folded:
+                # Others appended meanwhile: the file may have been swept, or the content have another name.
+                placed = _place_again(data, record, content, placed, sync=sync)
+            _check_ready(data, record, run_id, refresh=False)
+            record.path = placed.path
+            event = data.registration(record, reused=placed.reused)
+            data.append([event], run=run_id, sync=sync)
+            return len(data.projections.visibility) - 1
+    except BaseException:
+        _take_back(data, placed)
+        raise
+
+
+def register_again(data: Dataset, row: int, run_id: str | None) -> int:
+    """Repeat a registration of the past, whose blob must still be there.
+
+    Returns:
+        The row of the new registration.
+
+    Raises:
+        NotFoundError: If the blob is gone.
+    """
+    with data.writing():
+        check_open(data, run_id)
+        event = repetition(data, row)
+        data.append([event], run=run_id, sync=run_id is None)
+        return len(data.projections.visibility) - 1
+
+
+def repetition(data: Dataset, row: int) -> Any:
+    """The event that repeats a registration of the past.
+
+    Raises:
+        NotFoundError: If its blob is gone or has changed.
+    """
+    record = data.record(row)
+    try:
+        intact = digest_of(data.blobs.read(record.path)) == record.content_hash
+    except FileNotFoundError:
+        intact = False
+    if not intact:
+        raise NotFoundError(
+            f"artifact {record.artifact_id!r} cannot be restored: its file {record.path!r} is gone or changed"
+        )
+    record.created_at = ""
+    position = data.projections.visibility.positions[row]
+    return data.registration(record, reused=True, restored_from=position)
+
+
+def check_open(data: Dataset, run_id: str | None) -> None:
+    """Nothing, if the run is open, or none is asked for.
+
+    Raises:
+        RunClosedError: If it was committed or rolled back meanwhile.
+    """
+    if run_id is None or data.projections.runs.open(run_id) is not None:
+        return
+    run = data.projections.runs.get(run_id)
+    if run is None:
+        raise RunClosedError(f"run {run_id} is not in the log of {data.name!r}: start a new run")
+    why = f" ({run.reason})" if run.reason else ""
+    raise RunClosedError(
+        f"run {run_id} was {run.status.replace('-', ' ')}{why} at position {run.closed}: start a new run"
+    )
+
+
+def _check_ready(data: Dataset, record: ArtifactRecord, run_id: str | None, *, refresh: bool = True) -> None:
+    """What must hold in the state that the registration joins; asked before the work, and again at the end."""
+    with data.mutex:
+        if refresh:
+            data.refresh()
+        check_open(data, run_id)
+        if record.artifact_type is not ArtifactType.META_MODEL:
+            return
+        sight = Sight(data.projections, run_id=run_id)
+        missing = [source for source in record.depends_on if sight.row(source) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"cannot register meta-model {record.artifact_id!r}: missing source model dependencies: "
+            f"{', '.join(missing)}. Register them first"
+        )
+
+
+def _place(data: Dataset, record: ArtifactRecord, content: Serialized, *, sync: bool) -> _Placed:
+    """Give the content a file, or find the one that it has: same bytes, one file."""
+    digest = record.content_hash
+    name = generate_filename(record.artifact_type, record.class_name, digest, content.extension)
+    with data.mutex:
+        known = _file_of(data, digest)
+        named = data.projections.paths.digest_at(name)
+    if known is not None:
+        if data.blobs.holds(known, content.data):
+            return _reuse(data, known, sync=sync)
+        data.blobs.put(known, content.data, sync=sync)  # it was missing or damaged: heal it
+        return _Placed(known, reused=False)
+    if named not in (None, digest):
+        name = longer_filename(name, digest)  # twelve digits in a name prove nothing
+    if data.blobs.holds(name, content.data):
+        return _reuse(data, name, sync=sync)
+    data.blobs.put(name, content.data, sync=sync)
+    return _Placed(name, reused=False)
+
+
+def _reuse(data: Dataset, path: str, *, sync: bool) -> _Placed:
+    if sync and not data.projections.paths.is_live(path):
+        data.blobs.sync([path])  # perhaps of a run that has not committed, so not durable yet
+    return _Placed(path, reused=True)
+
+
+def _file_of(data: Dataset, digest: str) -> str | None:
+    """The file that registrations of this content use, if its path can be trusted."""
+    rows = data.projections.digests.rows(digest)
+    if not rows:
+        return None
+    path = data.projections.paths.path_of(rows[-1])
+    if data.projections.paths.digest_at(path) != digest:
+        return None
+    try:
+        data.blobs.locate(path)
+    except InvalidInputError:
+        return None
+    return path
+
+
+def _place_again(
+    data: Dataset, record: ArtifactRecord, content: Serialized, placed: _Placed, *, sync: bool
+) -> _Placed:
+    again = _place(data, record, content, sync=sync)
+    if again.path != placed.path:
+        _take_back(data, placed)
+    elif again.reused and not placed.reused and data.projections.paths.bringer(again.path) is None:
+        again.reused = False  # the file is there because we have just put it there
+    return again
+
+
+def _take_back(data: Dataset, placed: _Placed) -> None:
+    """Remove a file that we wrote for a registration that did not come to be, unless it is needed."""
+    if placed.reused:
+        return
+    try:
+        with data.writing():
+            paths = data.projections.paths
+            if not paths.is_referenced(placed.path) and paths.bringer(placed.path) is None:
+                data.blobs.remove(placed.path)
+    except OSError:
+        return  # what refused the registration refuses this too: the collector will find the file
+
+
+def joined(sources: Sequence[str], columns: Sequence[str] | None) -> MetaModelConfig:
+    """The configuration of a meta-model fed by these sources, in this order."""
+    return MetaModelConfig(
+        source_models=[{"artifact_id": each, "feature_index": index} for index, each in enumerate(sources)],
+        feature_columns=list(columns or ()),
+    )

@@ -1,0 +1,471 @@
+"""The registry: every command, wired to the rooms below. It has no rules of its own."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from chainfold.aliasing import set_alias
+from chainfold.chain import OperatorChain, split_artifact_id
+from chainfold.collecting import DependentsPolicy, delete_orphans, delete_pipeline, named, purge
+from chainfold.dataset import Dataset
+from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError
+from chainfold.manifests import import_manifest
+from chainfold.projections import Projections, Sight
+from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
+from chainfold.registering import draft, joined, locate_by_chain, register, register_again
+from chainfold.running import Run, commit, reap_if_possible, roll_back, start
+from chainfold.taking_back import take_back, take_back_in_run
+from chainfold.verify import Progress, Report, verify
+from chainfold.view import RegistryView
+
+
+class ArtifactRegistry(RegistryView):
+    """The registry of one dataset: register, find, load and delete the artifacts that pipelines fit.
+
+    Outside a run each call stands alone and is durable when it returns. Inside `with registry.run():` what is
+    registered is seen by this run at once, and by all others when it commits. One registry may be used from
+    several threads; processes open their own, or get this one pickled: the copy joins the open run.
+
+    Args:
+        workspace: The folder that holds the datasets; made when first written to.
+        dataset: Name of the dataset: a plain folder name.
+        manifest_manager: Told of what a run has committed: an object with `append_artifacts(pipeline_id,
+            records)`, or `append_artifacts_v2`.
+        pipeline_id: The pipeline to generate ids for, and to prefer in `get_by_chain`.
+        actor: Who acts, for the log; by default `CHAINFOLD_ACTOR`, or user and host.
+
+    Raises:
+        InvalidInputError: If the dataset's name is none.
+        UnknownEventError: If the log has events of a newer release.
+    """
+
+    def __init__(
+        self,
+        workspace: Path | str,
+        dataset: str,
+        manifest_manager: Any | None = None,
+        pipeline_id: str = "",
+        *,
+        actor: str | None = None,
+    ) -> None:
+        super().__init__(Dataset(Path(workspace), dataset, actor=actor), pipeline_id=pipeline_id)
+        self.manifest_manager = manifest_manager
+        self._run: Run | None = None
+        self._alone: list[int] = []
+        reap_if_possible(self._data)
+
+    # registering
+
+    def register(
+        self,
+        obj: Any,
+        artifact_id: str,
+        artifact_type: ArtifactType | str,
+        depends_on: list[str] | None = None,
+        params: dict[str, Any] | None = None,
+        meta_config: MetaModelConfig | None = None,
+        format_hint: str | None = None,
+        custom_name: str | None = None,
+        chain_path: str = "",
+        source_index: int | None = None,
+    ) -> ArtifactRecord:
+        """Store an object under an id of the caller's own; step, branch and source come from the chain path.
+
+        Registering an id again supersedes the earlier record, which stays in `history`.
+
+        Args:
+            obj: What to store.
+            artifact_id: Its id, in any form: `pipeline$hash:fold`, `0001:3:all`.
+            artifact_type: Its role.
+            depends_on: Ids of its direct sources.
+            params: Anything worth knowing later; what JSON has comes back equal, the rest as text.
+            meta_config: For meta-models: their sources, which must be live.
+            format_hint: The serialisation format to use, or refuse.
+            custom_name: A name for people.
+            chain_path: The operators that led here.
+            source_index: Which of several data sources; by default the chain's.
+
+        Returns:
+            The record, with id, digest, path and time.
+
+        Raises:
+            InvalidInputError: (a ValueError) for what can never work; `MissingDependencyError` and
+                `SerializationError` are such. Nothing is left behind.
+            RunClosedError: If the open run was ended by others.
+            CorruptionError: If the log is damaged.
+            StorageError: If the workspace cannot be written.
+        """
+        record = draft(
+            artifact_id,
+            artifact_type,
+            depends_on=depends_on,
+            params=params,
+            meta_config=meta_config,
+            custom_name=custom_name,
+        )
+        record.pipeline_id, record.fold_id = split_artifact_id(artifact_id)
+        locate_by_chain(record, chain_path, source_index)
+        return self._register(record, obj, format_hint)
+
+    def register_with_chain(
+        self,
+        obj: Any,
+        chain: OperatorChain | str,
+        artifact_type: ArtifactType | str,
+        step_index: int,
+        branch_path: list[int] | None = None,
+        source_index: int | None = None,
+        fold_id: Fold = None,
+        substep_index: int | None = None,
+        depends_on: list[str] | None = None,
+        params: dict[str, Any] | None = None,
+        meta_config: MetaModelConfig | None = None,
+        format_hint: str | None = None,
+        custom_name: str | None = None,
+        pipeline_id: str | None = None,
+    ) -> ArtifactRecord:
+        """Store an object under the id that its chain gives: the usual way.
+
+        Args:
+            obj: What to store.
+            chain: The operators that led here, as a chain or its path.
+            artifact_type: Its role.
+            step_index: The pipeline's step, 1-based.
+            branch_path: Indices of nested branches.
+            source_index: Which of several data sources.
+            fold_id: Its fold; None for what folds share.
+            substep_index: Which of several operators in the step.
+            depends_on: As in `register`, like all that follow.
+            params: See `register`.
+            meta_config: See `register`.
+            format_hint: See `register`.
+            custom_name: See `register`.
+            pipeline_id: Instead of this registry's own.
+
+        Returns:
+            The record, with id, digest, path and time.
+
+        Raises:
+            InvalidInputError: As `register`.
+        """
+        artifact_id = self.generate_id(chain, fold_id, pipeline_id)
+        record = draft(
+            artifact_id,
+            artifact_type,
+            depends_on=depends_on,
+            params=params,
+            meta_config=meta_config,
+            custom_name=custom_name,
+        )
+        locate_by_chain(record, chain if isinstance(chain, str) else chain.to_path(), source_index)
+        record.pipeline_id, record.fold_id = split_artifact_id(artifact_id)
+        record.step_index, record.substep_index = step_index, substep_index
+        record.branch_path, record.source_index = list(branch_path or ()), source_index
+        return self._register(record, obj, format_hint)
+
+    def register_meta_model(
+        self,
+        obj: Any,
+        artifact_id: str,
+        source_model_ids: list[str],
+        feature_columns: list[str] | None = None,
+        params: dict[str, Any] | None = None,
+        format_hint: str | None = None,
+    ) -> ArtifactRecord:
+        """Store a stacking meta-model that is fed by these sources, in this order.
+
+        Raises:
+            MissingDependencyError: (a ValueError) if a source is not live; all that are missing are named.
+            InvalidInputError: As `register`.
+        """
+        config = joined(source_model_ids, feature_columns)
+        return self.register(
+            obj,
+            artifact_id,
+            ArtifactType.META_MODEL,
+            params=params,
+            meta_config=config,
+            format_hint=format_hint,
+        )
+
+    def restore(self, artifact_id: str, position: int | datetime) -> ArtifactRecord:
+        """Register again what an id named at a position or time of the past, if its blob is still there.
+
+        Raises:
+            NotFoundError: If it named nothing then, or the blob is gone or has changed.
+        """
+        self._data.refresh()
+        size = self._data.size_at(position)
+        row = Sight(self._data.projections, size).row(artifact_id)
+        if row is None:
+            raise NotFoundError(
+                f"no artifact {artifact_id!r} was live at position {size}; history(id) shows when"
+            )
+        return self._registered(register_again(self._data, row, self._run_id))
+
+    def set_alias(self, name: str, artifact_id: str | None) -> None:
+        """Let a name point to a live artifact, or (None) to nothing. In a run, from its commit on.
+
+        Raises:
+            InvalidInputError: If the name is empty or has control characters.
+            NotFoundError: If the artifact is not live.
+        """
+        set_alias(self._data, name, artifact_id, self._run_id)
+
+    # runs
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[Run]:
+        """A run that commits at the end of the block, and is rolled back by an exception.
+
+        Raises:
+            ConflictError: If this registry has an open run already.
+        """
+        if self._run is not None:
+            raise ConflictError(f"run {self._run.run_id} is open already: runs do not nest")
+        run = self._run = start(self._data)
+        try:
+            yield run
+            if self._run is run:
+                self.end_run()
+        except BaseException as error:
+            if self._run is run:
+                self._abandon(error)
+            raise
+
+    def start_run(self) -> None:
+        """Begin a run that `end_run` commits and `cleanup_failed_run` rolls back.
+
+        A run that is still open is committed first, as the reference keeps what it registered.
+        """
+        if self._run is not None:
+            warnings.warn(f"run {self._run.run_id} was still open: committed", UserWarning, stacklevel=2)
+            self.end_run()
+        self._run = start(self._data)
+
+    def end_run(self) -> None:
+        """Commit the open run; a run that was joined is only left. Without one, forget what stood alone."""
+        run, self._alone = self._run, []
+        if run is None:
+            return
+        if run.owned:
+            rows = commit(self._data, run.run_id)
+            run.release()
+            self._run = None
+            self._tell_manager(rows)
+        self._run = None
+
+    def cleanup_failed_run(self) -> int:
+        """Take back what this registry registered: the open run, or else what stood alone since its last one.
+
+        What that had superseded is registered again. Files that it brought go.
+
+        Returns:
+            How many artifacts were taken back.
+        """
+        run, alone = self._run, self._alone
+        self._alone = []
+        if run is None:
+            return take_back(self._data, alone)
+        self._run = None
+        if not run.owned:
+            return take_back_in_run(self._data, alone, run.run_id)
+        try:
+            return roll_back(self._data, run.run_id, "request")
+        finally:
+            run.release()
+
+    # deleting
+
+    def delete_pipeline_artifacts(
+        self,
+        pipeline_id: str,
+        delete_files: bool = False,  # noqa: FBT001, FBT002 - the reference's signature
+        *,
+        dependents: DependentsPolicy = "warn",
+    ) -> int:
+        """Delete all live artifacts of a pipeline. Their records stay in the history.
+
+        Args:
+            pipeline_id: Which pipeline.
+            delete_files: Whether files that nothing else needs go too, at once (in a run: at its commit).
+            dependents: When live artifacts of other pipelines were made from them: `warn`, `refuse`, or
+                `cascade` to delete those too.
+
+        Returns:
+            How many artifacts were deleted.
+
+        Raises:
+            DependentsError: With `refuse`, if there are any.
+        """
+        count, left = delete_pipeline(
+            self._data, pipeline_id, self._run_id, delete_files=delete_files, dependents=dependents
+        )
+        if left:
+            warnings.warn(
+                f"live artifacts depend on what was deleted with pipeline {pipeline_id!r}: {named(left)}",
+                UserWarning,
+                stacklevel=2,
+            )
+        return count
+
+    def find_orphaned_artifacts(self, scan_all_manifests: bool = True) -> list[str]:  # noqa: FBT001, FBT002 - the reference's signature
+        """Files that neither a live artifact, nor an open run, nor (when scanned) a manifest refers to; sorted.
+
+        Raises:
+            ManifestError: If a manifest cannot be read.
+        """
+        return self.delete_orphaned_artifacts(dry_run=True, scan_all_manifests=scan_all_manifests)[0]
+
+    def delete_orphaned_artifacts(
+        self,
+        dry_run: bool = True,  # noqa: FBT001, FBT002 - the reference's signature
+        scan_all_manifests: bool = True,  # noqa: FBT001, FBT002 - the reference's signature
+    ) -> tuple[list[str], int]:
+        """Remove the files that nothing refers to; see `find_orphaned_artifacts`.
+
+        Returns:
+            Their paths below `binaries_dir`, and their bytes; with `dry_run` those that would go.
+
+        Raises:
+            ManifestError: If a manifest cannot be read: nothing is removed then.
+        """
+        references = self._references if scan_all_manifests else None
+        return delete_orphans(self._data, references, dry_run=dry_run)
+
+    def purge_dataset_artifacts(
+        self,
+        confirm: bool = False,  # noqa: FBT001, FBT002 - the reference's signature
+        *,
+        force: bool = False,
+    ) -> tuple[int, int]:
+        """Delete every artifact of the dataset and every file in its folder, whatever refers to it.
+
+        The log stays: what was there, and when it went, can still be asked.
+
+        Args:
+            confirm: Must be True.
+            force: Roll back the open runs of others, instead of refusing because of them.
+
+        Returns:
+            How many files went, and their bytes.
+
+        Raises:
+            InvalidInputError: Without `confirm=True`.
+            ConflictError: If a run of a living process is open.
+        """
+        if confirm is not True:
+            raise InvalidInputError(
+                f"purging deletes ALL artifacts of dataset {self.dataset!r}: say confirm=True to do that"
+            )
+        return purge(self._data, self._run_id, force=force)
+
+    # manifests, the past, checking
+
+    def import_from_manifest(self, manifest: Any, results_dir: Path | str) -> None:
+        """Register every item of a manifest, all or none; see `export_to_manifest` for the form.
+
+        Args:
+            manifest: The manifest, or it under `artifacts`, or the older flat list of items.
+            results_dir: Where files may be found that are not here yet.
+
+        Raises:
+            ManifestError: (a ValueError) naming the invalid item by its index; nothing is imported then.
+        """
+        import_manifest(self._data, manifest, Path(results_dir), self._run_id)
+
+    def as_of(self, when: int | datetime) -> RegistryView:
+        """The registry, read only, before the entry at a position, or as of a time (with time zone).
+
+        Raises:
+            NotFoundError: If the log has not come that far.
+        """
+        self._data.refresh()
+        return RegistryView(self._data, size=self._data.size_at(when), pipeline_id=self.pipeline_id)
+
+    def rebuild(self) -> bool:
+        """Replay the log from nothing, and use that. Whether it gave the same state as was held before."""
+        with self._data.mutex:
+            self._data.refresh()
+            replayed = Projections()
+            replayed.fold(map(self._data.log.entry, range(self._data.log.size)))
+            same = replayed.dump() == self._data.projections.dump()
+            self._data.projections = replayed
+            return same
+
+    def verify(self, progress: Progress | None = None) -> Report:
+        """Check the whole dataset against what its log says. It reads everything anew and changes nothing."""
+        return verify(self._data, progress)
+
+    def close(self) -> None:
+        """Let go of all files; a run that this registry still owns is rolled back."""
+        if self._run is not None and self._run.owned:
+            self._abandon(None)
+        self._data.close()
+
+    # inside
+
+    @property
+    def _run_id(self) -> str | None:
+        return None if self._run is None else self._run.run_id
+
+    def _sight(self) -> Sight:
+        self._data.refresh()
+        return Sight(self._data.projections, run_id=self._run_id)
+
+    def _register(self, record: ArtifactRecord, obj: Any, format_hint: str | None) -> ArtifactRecord:
+        return self._registered(
+            register(self._data, record, obj, format_hint=format_hint, run_id=self._run_id)
+        )
+
+    def _registered(self, row: int) -> ArtifactRecord:
+        self._alone.append(row)
+        with self._data.mutex:
+            return self._data.record(row)
+
+    def _abandon(self, error: BaseException | None) -> None:
+        """Roll the open run back; an error while doing that must not hide the one that led here."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        detail = "the registry was closed" if error is None else f"{type(error).__name__}: {error}"[:500]
+        with contextlib.suppress(ChainfoldError):
+            roll_back(self._data, run.run_id, "request" if error is None else "exception", detail)
+        run.release()
+
+    def _tell_manager(self, rows: list[int]) -> None:
+        """Tell the manifest manager what a run has committed; its failure does not undo the commit."""
+        manager = self.manifest_manager
+        tell = getattr(manager, "append_artifacts", None) or getattr(manager, "append_artifacts_v2", None)
+        if tell is None or not rows:
+            return
+        with self._data.mutex:
+            records = list(map(self._data.record, rows))
+        for pipeline_id in dict.fromkeys(record.pipeline_id for record in records):
+            theirs = [record for record in records if record.pipeline_id == pipeline_id]
+            try:
+                tell(pipeline_id, theirs)
+            except Exception as error:  # noqa: BLE001 - it is the caller's code, and the commit stands
+                warnings.warn(
+                    f"the run is committed, but the manifest manager failed for pipeline {pipeline_id!r}: {error!r}",
+                    UserWarning,
+                    stacklevel=3,
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "workspace": self.workspace,
+            "dataset": self.dataset,
+            "pipeline_id": self.pipeline_id,
+            "actor": self._data.actor,
+            "run_id": self._run_id,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Reconnect, in whatever process, and join the run that the original was in."""
+        run_id = state.pop("run_id")
+        ArtifactRegistry.__init__(self, **state)
+        self._run = Run(run_id) if run_id is not None else None

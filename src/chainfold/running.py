@@ -1,0 +1,188 @@
+"""Runs: the unit of visibility. Started, then committed or rolled back."""
+
+import logging
+import re
+from typing import Final
+
+from chainfold.dataset import Dataset, new_run_id, owner_name
+from chainfold.errors import BlobNotFoundError, StorageError
+from chainfold.events import RollbackReason, RunCommitted, RunRolledBack, RunStarted, SweepReason
+from chainfold.projections import NEVER, RunState
+from chainfold.registering import check_open
+from chainfold.storage import HeldLock, try_lock
+
+_SAFE_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,80}\Z")
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """A run that this process started, or joined.
+
+    Its lock is held until it ends; a process that dies lets go of it, and whoever sees that rolls the run back.
+
+    Attributes:
+        run_id: Its id.
+        owned: Whether it was started here: only then does ending it here end it for all.
+    """
+
+    def __init__(self, run_id: str, lock: HeldLock | None = None) -> None:
+        self.run_id = run_id
+        self._lock = lock
+
+    def __repr__(self) -> str:
+        return f"Run({self.run_id!r}, {'owned' if self.owned else 'joined'})"
+
+    @property
+    def owned(self) -> bool:
+        """Whether it was started here."""
+        return self._lock is not None and self._lock.is_held
+
+    def release(self) -> None:
+        """Let go of its lock: it has ended."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def start(data: Dataset) -> Run:
+    """Begin a run; runs whose owners died are rolled back first."""
+    reap(data)
+    run_id = new_run_id()
+    data.files.make_folder(data.folder / "runs")
+    lock = try_lock(data.folder / "runs" / f"{run_id}.lock")
+    run = Run(run_id, lock)
+    try:
+        with data.writing():
+            data.append([RunStarted(owner=owner_name())], run=run_id, sync=False)
+    except BaseException:
+        run.release()
+        raise
+    return run
+
+
+def commit(data: Dataset, run_id: str) -> list[int]:
+    """Make all that a run did visible and durable, at once; then files go that it deleted.
+
+    Returns:
+        The rows that became live, in order of registration.
+
+    Raises:
+        RunClosedError: If it is no longer open.
+        BlobNotFoundError: If a file that it brought is gone: the run stays open, to be rolled back.
+        StorageError: If the system refuses.
+    """
+    with data.mutex:
+        data.refresh()
+        check_open(data, run_id)
+        synced = _sync_files(data, data.projections.runs.open(run_id), set())
+    with data.writing():
+        check_open(data, run_id)
+        run = data.projections.runs.open(run_id)
+        _sync_files(data, run, synced)  # what joined processes registered since
+        rows = sorted(run.own.values()) if run is not None else []
+        doomed = [row for row, with_files in run.doomed.items() if with_files] if run is not None else []
+        purges = run is not None and run.purges
+        (entry,) = data.append([RunCommitted()], run=run_id, sync=False)
+        paths = list(map(data.projections.paths.path_of, doomed))
+        if purges:
+            paths += [path for path, _ in data.blobs.scan()]
+        reason: SweepReason = "purged" if purges else "deleted"
+        data.sweep(paths, reason, entry.position)
+    return rows
+
+
+def roll_back(data: Dataset, run_id: str, reason: RollbackReason, detail: str = "") -> int:
+    """End a run without a trace but the record of it; files that only it brought go.
+
+    Returns:
+        How many artifacts it had registered and kept.
+
+    Raises:
+        RunClosedError: If it is no longer open.
+        StorageError: If the system refuses.
+    """
+    with data.writing():
+        check_open(data, run_id)
+        run = data.projections.runs.open(run_id)
+        rows = list(run.rows) if run is not None else []
+        count = len(run.own) if run is not None else 0
+        (entry,) = data.append([RunRolledBack(reason, detail)], run=run_id, sync=False)
+        data.sweep(brought_in_vain(data, rows), "rolled-back", entry.position)
+    return count
+
+
+def brought_in_vain(data: Dataset, rows: list[int]) -> list[str]:
+    """Files of rows that nobody but their run ever saw, where no one else brought or saw the file either."""
+    paths, visible_from = data.projections.paths, data.projections.visibility.visible_from
+    found = []
+    for path in dict.fromkeys(map(paths.path_of, rows)):
+        bringer = paths.bringer(path)
+        if bringer is not None and visible_from[bringer] == NEVER and not paths.is_referenced(path):
+            found.append(path)
+    return found
+
+
+def reap(data: Dataset, *, keep: str | None = None) -> list[str]:
+    """Roll back the open runs whose owners died; their ids."""
+    with data.mutex:
+        data.refresh()
+        candidates = [run.run_id for run in data.projections.runs.all_open() if run.run_id != keep]
+    return [run_id for run_id in candidates if _reap_one(data, run_id)]
+
+
+def living(data: Dataset, *, but: str | None = None) -> list[RunState]:
+    """The open runs of processes that are alive, after rolling back the others."""
+    reap(data, keep=but)
+    with data.mutex:
+        return [run for run in data.projections.runs.all_open() if run.run_id != but]
+
+
+def _reap_one(data: Dataset, run_id: str) -> bool:
+    lock = None
+    if _SAFE_ID.match(run_id):  # it came from the log, and names a file here
+        data.files.make_folder(data.folder / "runs")
+        lock = try_lock(data.folder / "runs" / f"{run_id}.lock")
+        if lock is None:
+            return False
+    try:
+        with data.writing():
+            run = data.projections.runs.open(run_id)
+            if run is None:
+                return False  # it ended in the ordinary way while we looked
+            roll_back(data, run_id, "crash", f"its owner {run.owner} is gone")
+    finally:
+        if lock is not None:
+            lock.release()
+    logger.warning("run %s of %s was rolled back: its owner is gone", run_id, data.name)
+    return True
+
+
+def reap_if_possible(data: Dataset) -> None:
+    """As `reap`; on storage that cannot be written it is left to others."""
+    try:
+        reap(data)
+    except StorageError:
+        logger.debug("open runs of %s were not looked after", data.name, exc_info=True)
+
+
+def _sync_files(data: Dataset, run: RunState | None, synced: set[str]) -> set[str]:
+    """Make durable the files of a run's artifacts that are not yet; the paths that are now."""
+    if run is None:
+        return synced
+    paths = data.projections.paths
+    wanted: dict[str, int] = {}
+    for row in run.own.values():
+        path = paths.path_of(row)
+        if path not in synced and not paths.is_live(path):
+            wanted[path] = row
+    present = []
+    for path, row in wanted.items():
+        if data.files.size(data.blobs.folder / path) is not None:
+            present.append(path)
+        elif paths.bringer(path) is not None:  # an imported record may lack its file, ours may not
+            raise BlobNotFoundError(
+                f"run {run.run_id} cannot commit: the file {path!r} of "
+                f"{data.projections.artifact_id(row)!r} is gone; roll the run back and register again"
+            )
+    data.blobs.sync(present)
+    return synced.union(present)
