@@ -329,14 +329,14 @@ class RegistryView:
         Args:
             chain: The chain, or its path as text.
             fold_id: The fold; None for what folds share.
-            pipeline_id: Instead of this registry's own, or the chain's if that has none.
+            pipeline_id: Instead of this registry's own.
 
         Raises:
             InvalidInputError: For a negative fold, or a word that an id cannot hold.
         """
-        if pipeline_id is None:
-            pipeline_id = self.pipeline_id or (chain.pipeline_id if isinstance(chain, OperatorChain) else "")
-        return generate_artifact_id_v3(pipeline_id, chain, fold_id)
+        return generate_artifact_id_v3(
+            self.pipeline_id if pipeline_id is None else pipeline_id, chain, fold_id
+        )
 
     def get_stats(self, scan_all_manifests: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - the reference's signature
         """Figures on storage, as of this view; what is on disk and orphaned is as of now.
