@@ -25,9 +25,10 @@ from chainfold.errors import (
     UnknownEventError,
 )
 from chainfold.graph import DependencyGraph
+from chainfold.history import HistoryItem
 from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
 from chainfold.registry import ArtifactRegistry
-from chainfold.view import HistoryItem, RegistryView
+from chainfold.view import RegistryView
 
 __version__ = "0.1.0"
 

@@ -146,3 +146,57 @@ def _spelled(cycle: list[str]) -> str:
     if len(cycle) > len(named):
         named.append(f"({len(cycle) - len(named)} more)")
     return " -> ".join([*named, cycle[0]])
+
+
+class LineageGraph(DependencyGraph):
+    """A graph whose edges are kept elsewhere, in the log: it can be asked, and changes only by registering.
+
+    Args:
+        dependencies: Gives the direct sources of an artifact.
+        dependents: Gives what was made from it directly.
+    """
+
+    def __init__(
+        self, dependencies: Callable[[str], list[str]], dependents: Callable[[str], list[str]]
+    ) -> None:
+        super().__init__()
+        self._dependencies_of = dependencies
+        self._dependents_of = dependents
+
+    def __repr__(self) -> str:
+        return "LineageGraph(read from the log)"
+
+    def get_dependencies(self, artifact_id: str) -> list[str]:
+        """Ids of the direct sources of a live artifact."""
+        return self._dependencies_of(artifact_id)
+
+    def get_dependents(self, artifact_id: str) -> list[str]:
+        """Ids of the live artifacts made from an artifact directly."""
+        return self._dependents_of(artifact_id)
+
+    def add_dependencies(self, artifact_id: str, depends_on: Iterable[str]) -> None:
+        """Refuse: lineage is registered with an artifact, as `depends_on`.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        raise InvalidInputError(
+            f"the lineage of {artifact_id!r} follows the log: to add {list(depends_on)!r}, register the "
+            f"artifact again with that in depends_on"
+        )
+
+    def remove_artifact(self, artifact_id: str) -> None:
+        """Refuse: artifacts are deleted through the registry.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        raise InvalidInputError(f"the lineage follows the log: delete {artifact_id!r} through the registry")
+
+    def clear(self) -> None:
+        """Refuse: a dataset is purged through the registry.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        raise InvalidInputError("the lineage follows the log: purge the dataset through the registry")

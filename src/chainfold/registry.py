@@ -7,17 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from chainfold.aliasing import set_alias
 from chainfold.chain import OperatorChain, split_artifact_id
-from chainfold.collecting import DependentsPolicy, delete_orphans, delete_pipeline, named, purge
+from chainfold.commands.aliasing import set_alias
+from chainfold.commands.collecting import DependentsPolicy, delete_orphans, delete_pipeline, named, purge
+from chainfold.commands.importing import import_manifest
+from chainfold.commands.registering import draft, joined, locate_by_chain, register, register_again
+from chainfold.commands.running import Run, commit, reap_if_possible, roll_back, start
+from chainfold.commands.taking_back import take_back, take_back_in_run
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError
-from chainfold.manifests import import_manifest
 from chainfold.projections import Projections, Sight
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
-from chainfold.registering import draft, joined, locate_by_chain, register, register_again
-from chainfold.running import Run, commit, reap_if_possible, roll_back, start
-from chainfold.taking_back import take_back, take_back_in_run
 from chainfold.verify import Progress, Report, verify
 from chainfold.view import RegistryView
 
@@ -313,7 +313,7 @@ class ArtifactRegistry(RegistryView):
         return count
 
     def find_orphaned_artifacts(self, scan_all_manifests: bool = True) -> list[str]:  # noqa: FBT001, FBT002 - the reference's signature
-        """Files that neither a live artifact, nor an open run, nor (when scanned) a manifest refers to; sorted.
+        """Files that no live artifact, no open run and (when scanned) no manifest refers to; sorted.
 
         Raises:
             ManifestError: If a manifest cannot be read.
@@ -450,7 +450,7 @@ class ArtifactRegistry(RegistryView):
                 tell(pipeline_id, theirs)
             except Exception as error:  # noqa: BLE001 - it is the caller's code, and the commit stands
                 warnings.warn(
-                    f"the run is committed, but the manifest manager failed for pipeline {pipeline_id!r}: {error!r}",
+                    f"the run is committed, but the manifest manager failed for {pipeline_id!r}: {error!r}",
                     UserWarning,
                     stacklevel=3,
                 )

@@ -60,11 +60,12 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def verify(data: Dataset, progress: Progress | None = None) -> Report:
-    """Check a dataset: sums and order of the log, the Merkle root of its checkpoint, the digest of each live blob,
-    parameters kept beside the log, files without record, records without file, lineage without sources.
+    """Check a dataset in full, reading everything anew and changing nothing.
 
-    It reads everything anew and changes nothing.
-    """  # noqa: D205 - the list is the summary
+    That is: sums, order and times of the log, the Merkle root of its checkpoint, the digest of each live
+    artifact's blob, parameters kept beside the log, files without record, records without file, and lineage
+    without sources.
+    """
     log = LocalLog(data.folder, data.name, data.files)
     projections = Projections()
     findings: list[Finding] = []
@@ -111,7 +112,7 @@ def _check_checkpoint(log: LocalLog) -> Iterator[Finding]:
             "error",
             "root",
             "checkpoint",
-            f"the first {known.size} entries have the root {root.hex()}, not {known.root.hex()} as committed to",
+            f"the first {known.size} entries have the root {root.hex()}, not {known.root.hex()}",
         )
 
 
@@ -133,9 +134,11 @@ def _check_artifacts(
             elif found != record.content_hash:
                 detail = f"its file {record.path!r} has the digest {found}, not {record.content_hash}"
                 findings.append(Finding("error", "changed", where, detail))
-            for source in record.depends_on:
-                if sight.row(source) is None:
-                    findings.append(Finding("note", "lineage", where, f"its source {source!r} is not live"))
+            findings += [
+                Finding("note", "lineage", where, f"its source {source!r} is not live")
+                for source in record.depends_on
+                if sight.row(source) is None
+            ]
         except (ChainfoldError, FileNotFoundError) as error:
             findings.append(Finding("error", "record", where, str(error)))
         if progress is not None:

@@ -4,9 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, Self
-
-import msgspec
+from typing import Any, Final, Self
 
 from chainfold.chain import OperatorChain, fold_order, generate_artifact_id_v3
 from chainfold.dataset import Dataset
@@ -15,42 +13,19 @@ from chainfold.errors import (
     BlobNotFoundError,
     CorruptionError,
     InvalidInputError,
-    ManifestError,
     NotFoundError,
 )
-from chainfold.events import Entry
-from chainfold.graph import DependencyGraph, topological
-from chainfold.projections import NEVER, NOW, Sight
+from chainfold.graph import DependencyGraph, LineageGraph, topological
+from chainfold.history import HistoryItem, history, who_took
+from chainfold.projections import NOW, Sight
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
-from chainfold.references import ManifestReferences, orphaned_files
+from chainfold.references import ManifestReferences
 from chainfold.serializers import deserialize
+from chainfold.statistics import statistics
 
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
-Standing = Literal["live", "superseded", "deleted", "purged", "in open run", "rolled back", "withdrawn"]
 
 logger = logging.getLogger(__name__)
-
-
-class HistoryItem(msgspec.Struct, frozen=True):
-    """One registration in the life of an id.
-
-    Attributes:
-        record: What was registered.
-        position: Position of the registration in the log.
-        standing: What has become of it; `withdrawn`: its own run took it back before it committed.
-        run: The run it belongs to.
-        visible_from: Size of the log from which on others saw it; None if they never did.
-        removed_at: Size of the log from which on they no longer did; None while they do.
-        removed_by: Kind of the event that ended it.
-    """
-
-    record: ArtifactRecord
-    position: int
-    standing: Standing
-    run: str | None
-    visible_from: int | None
-    removed_at: int | None
-    removed_by: str | None
 
 
 class RegistryView:
@@ -245,7 +220,7 @@ class RegistryView:
         missing = [each for each, row in rows if row is None]
         if missing:
             warnings.warn(
-                f"{artifact_id!r} was made from artifacts that are not live: {_named(missing)}; see history(id)",
+                f"{artifact_id!r} was made from artifacts that are not live: {_named(missing)}",
                 UserWarning,
                 stacklevel=2,
             )
@@ -254,7 +229,7 @@ class RegistryView:
     @property
     def dependency_graph(self) -> DependencyGraph:
         """The lineage of what is live, with the queries of a `DependencyGraph`. It follows the log."""
-        return LineageGraph(self)
+        return LineageGraph(self.get_dependencies, self.get_dependents)
 
     # the past
 
@@ -262,9 +237,7 @@ class RegistryView:
         """Every registration of an id up to this view, first to last, and what has become of each."""
         with self._data.mutex:
             self._data.refresh()
-            rows = self._data.projections.ids.rows(artifact_id)
-            positions = self._data.projections.visibility.positions
-            return [self._history_item(row) for row in rows if positions[row] < self._size]
+            return history(self._data, artifact_id, self._size)
 
     def alias(self, name: str) -> str | None:
         """The id that an alias pointed to; None if it pointed nowhere."""
@@ -281,7 +254,7 @@ class RegistryView:
     # loading and leaving
 
     def load_artifact(self, record: ArtifactRecord) -> Any:
-        """The object that was registered: the bytes are checked against the whole digest before anything else.
+        """The object that was registered; its bytes are first checked against the whole digest.
 
         Raises:
             BlobNotFoundError: If the file is missing; the message names the event that took it.
@@ -294,7 +267,7 @@ class RegistryView:
         except FileNotFoundError:
             with self._data.mutex:
                 self._data.refresh()
-                reason = self._who_took(record)
+                reason = who_took(self._data, record)
             raise BlobNotFoundError(
                 f"the file {record.path!r} of artifact {record.artifact_id!r} is missing: {reason}"
             ) from None
@@ -351,30 +324,7 @@ class RegistryView:
             `log_entries`, `log_bytes`.
         """
         with self._data.mutex:
-            sight = self._sight()
-            total = self._totals(sight)
-            entries = min(self._size, self._data.projections.size)
-            log_bytes = self._data.log.size_bytes(entries)
-            try:
-                references = self._references if scan_all_manifests else None
-                orphans = orphaned_files(self._data, references)
-            except ManifestError as error:
-                warnings.warn(f"manifests left out of the figures: {error}", UserWarning, stacklevel=2)
-                orphans = orphaned_files(self._data, None)
-            sizes = [size for _, size in self._data.blobs.scan()]
-        saved = total["total_size_bytes"] - total.pop("file_bytes")
-        return {
-            **total,
-            "deduplication_ratio": saved / total["total_size_bytes"] if total["total_size_bytes"] else 0.0,
-            "orphaned_count": len(orphans),
-            "orphaned_size_bytes": sum(size for _, size in orphans),
-            "disk_usage_bytes": sum(sizes),
-            "disk_file_count": len(sizes),
-            "dataset": self.dataset,
-            "binaries_path": str(self.binaries_dir),
-            "log_entries": entries,
-            "log_bytes": log_bytes,
-        }
+            return statistics(self._data, self._sight(), self._references if scan_all_manifests else None)
 
     # inside
 
@@ -398,136 +348,7 @@ class RegistryView:
             row = next((each for each in reversed(earlier) if visible_from[each] <= self._size), None)
         return () if row is None else self._data.record(row).depends_on
 
-    def _totals(self, sight: Sight) -> dict[str, Any]:
-        if not sight.own:
-            total = self._data.projections.totals.at(self._size)
-            return {
-                "total_artifacts": total.artifacts,
-                "unique_files": total.files,
-                "total_size_bytes": total.size_bytes,
-                "by_type": total.by_type,
-                "file_bytes": total.file_bytes,
-            }
-        by_type: dict[str, int] = {}
-        files: dict[str, int] = {}
-        size_bytes = 0
-        for record in self._records(sight, sight.all()):
-            by_type[record.artifact_type.value] = by_type.get(record.artifact_type.value, 0) + 1
-            files[record.path] = record.size_bytes
-            size_bytes += record.size_bytes
-        return {
-            "total_artifacts": sum(by_type.values()),
-            "unique_files": len(files),
-            "total_size_bytes": size_bytes,
-            "by_type": by_type,
-            "file_bytes": sum(files.values()),
-        }
 
-    def _history_item(self, row: int) -> HistoryItem:
-        projections = self._data.projections
-        visibility = projections.visibility
-        position = visibility.positions[row]
-        run_id = self._data.log.entry(position).run
-        visible, removed = visibility.visible_from[row], visibility.removed_at[row]
-        standing: Standing = "live"
-        removed_by = None
-        if visible > self._size:
-            run = projections.runs.get(run_id)
-            ended = run is not None and run.closed is not None and run.closed < self._size
-            if removed <= self._size:
-                standing, removed_by = "withdrawn", self._data.log.entry(removed - 1).event.kind
-            elif ended and run is not None and run.status == "rolled-back":
-                standing, removed, removed_by = "rolled back", (run.closed or 0) + 1, "run-rolled-back"
-            else:
-                standing = "in open run"
-        elif removed <= self._size:
-            cause = self._cause_of_removal(row)
-            removed_by = cause.event.kind
-            standing = _STANDINGS.get(removed_by, "superseded")
-        return HistoryItem(
-            self._data.record(row),
-            position,
-            standing,
-            run_id,
-            visible if visible <= self._size else None,
-            removed if removed <= self._size and removed != NEVER else None,
-            removed_by,
-        )
-
-    def _cause_of_removal(self, row: int) -> Entry:
-        """The event because of which a row that was visible no longer is."""
-        removed = self._data.projections.visibility.removed_at[row]
-        entry = self._data.log.entry(removed - 1)
-        if entry.event.kind != "run-committed":
-            return entry
-        later = self._data.projections.ids.rows(self._data.projections.artifact_id(row))
-        if any(self._data.projections.visibility.visible_from[each] == removed for each in later):
-            return entry  # superseded by what the run registered
-        run = self._data.projections.runs.get(entry.run)
-        for position in range(entry.position - 1, run.started if run is not None else 0, -1):
-            earlier = self._data.log.entry(position)
-            if earlier.run == entry.run and earlier.event.kind in _STANDINGS:
-                return earlier
-        return entry
-
-    def _who_took(self, record: ArtifactRecord) -> str:
-        """Which event took a record's file, in words."""
-        projections = self._data.projections
-        swept = projections.paths.swept_at(record.path)
-        if swept is None:
-            return "no event took it, so it was removed by hand, or never there; restore it from a copy"
-        entry = self._data.log.entry(swept)
-        cause = getattr(entry.event, "cause", None)
-        if cause is not None:
-            entry = self._data.log.entry(cause)
-        reason = getattr(entry.event, "reason", "")
-        return (
-            f"it was taken by the event {entry.event.kind!r}{f' ({reason})' if reason else ''} at position "
-            f"{entry.position}, {entry.at}, by {entry.actor}"
-        )
-
-
-class LineageGraph(DependencyGraph):
-    """The lineage of a view. It is read from the log, and changes only by registering."""
-
-    def __init__(self, view: RegistryView) -> None:
-        super().__init__()
-        self._view = view
-
-    def __len__(self) -> int:
-        return len(self._view)
-
-    def __contains__(self, artifact_id: object) -> bool:
-        return artifact_id in self._view
-
-    def __repr__(self) -> str:
-        return f"LineageGraph({self._view!r})"
-
-    def get_dependencies(self, artifact_id: str) -> list[str]:
-        """Ids of the direct sources of a live artifact."""
-        return self._view.get_dependencies(artifact_id)
-
-    def get_dependents(self, artifact_id: str) -> list[str]:
-        """Ids of the live artifacts made from an artifact directly."""
-        return self._view.get_dependents(artifact_id)
-
-    def add_dependencies(self, artifact_id: str, depends_on: Iterable[str]) -> None:
-        """Refuse: lineage is registered with an artifact, as `depends_on`."""
-        raise InvalidInputError(
-            f"the lineage of {artifact_id!r} cannot take {list(depends_on)!r}: register the artifact again with "
-            f"that in depends_on"
-        )
-
-    def remove_artifact(self, artifact_id: str) -> None:
-        """Refuse: artifacts are deleted through the registry."""
-        raise InvalidInputError(f"delete {artifact_id!r} through the registry: the lineage follows the log")
-
-    def clear(self) -> None:
-        """Refuse: artifacts are deleted through the registry."""
-        raise InvalidInputError("purge through the registry: the lineage follows the log")
-
-
-_STANDINGS: Final[dict[str, Standing]] = {"artifacts-deleted": "deleted", "dataset-purged": "purged"}
 _NAMED_AT_MOST: Final = 20
 
 

@@ -154,7 +154,7 @@ class LocalLog:
         return total
 
     def root(self) -> bytes:
-        """The Merkle root over all entries, 32 bytes. The first call hashes the log; later ones what is new."""
+        """The Merkle root over all entries, 32 bytes. It hashes what is new since it was last asked."""
         if self._tree.size < self.size:
             self._tree.extend(self.raw_lines(self._tree.size))
         return self._tree.root()
@@ -207,8 +207,8 @@ class LocalLog:
 
         Raises:
             InvalidInputError: If an event is too large for an entry.
-            StorageError: If the system refuses. Nothing was acknowledged; after a failed sync the log takes no
-                more entries until it is opened anew.
+            StorageError: If the system refuses. Nothing was acknowledged; after a failed sync the log takes
+                no more entries until it is opened anew.
         """
         self._refuse_if_broken()
         entries, sealed, total = self._sealed(events, actor, run)

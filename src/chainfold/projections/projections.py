@@ -57,7 +57,7 @@ class Projections:
         for entry in entries:
             self.apply(entry)
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: Entry) -> None:  # noqa: C901 - one case for each kind of event, on purpose
         """Take in the entry at position `size`."""
         self.size = entry.position + 1
         match entry.event:

@@ -1,7 +1,7 @@
 """When each registration was live: two sizes a row.
 
-A row is live in the state after `size` entries when `visible_from <= size < removed_at`. So a view of the past
-costs what the present costs, and nothing is replayed.
+A row is live in the state after `size` entries when `visible_from <= size < removed_at`. So a view of the
+past costs what the present costs, and nothing is replayed.
 """
 
 from array import array

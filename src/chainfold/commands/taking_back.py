@@ -3,11 +3,11 @@
 import warnings
 from collections.abc import Sequence
 
-from chainfold.collecting import delete_ids, deletions
+from chainfold.commands.collecting import delete_ids, deletions
+from chainfold.commands.registering import repetition
 from chainfold.dataset import Dataset
 from chainfold.errors import NotFoundError
 from chainfold.events import AnyEvent
-from chainfold.registering import repetition
 
 
 def take_back(data: Dataset, rows: Sequence[int]) -> int:

@@ -211,7 +211,7 @@ def check_open(data: Dataset, run_id: str | None) -> None:
 
 
 def _check_ready(data: Dataset, record: ArtifactRecord, run_id: str | None, *, refresh: bool = True) -> None:
-    """What must hold in the state that the registration joins; asked before the work, and again at the end."""
+    """What must hold in the state that the registration joins; asked before the work, and at its end."""
     with data.mutex:
         if refresh:
             data.refresh()

@@ -4,11 +4,11 @@ import logging
 import re
 from typing import Final
 
+from chainfold.commands.registering import check_open
 from chainfold.dataset import Dataset, new_run_id, owner_name
 from chainfold.errors import BlobNotFoundError, StorageError
 from chainfold.events import RollbackReason, RunCommitted, RunRolledBack, RunStarted, SweepReason
 from chainfold.projections import NEVER, RunState
-from chainfold.registering import check_open
 from chainfold.storage import HeldLock, try_lock
 
 _SAFE_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,80}\Z")
@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 class Run:
     """A run that this process started, or joined.
 
-    Its lock is held until it ends; a process that dies lets go of it, and whoever sees that rolls the run back.
+    Its lock is held until it ends; a process that dies lets go of it, and whoever sees that rolls the run
+    back.
 
     Attributes:
         run_id: Its id.

@@ -1,10 +1,10 @@
 """Aliases: names that move between artifacts."""
 
+from chainfold.commands.registering import check_open, check_text
 from chainfold.dataset import Dataset
 from chainfold.errors import NotFoundError
 from chainfold.events import AliasSet
 from chainfold.projections import Sight
-from chainfold.registering import check_open, check_text
 
 
 def set_alias(data: Dataset, name: str, artifact_id: str | None, run_id: str | None) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 from chainfold.blobs import check_relative
 from chainfold.chain import split_artifact_id
+from chainfold.commands.registering import check_id, check_open, check_text, check_type
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
 from chainfold.errors import ChainfoldError, ManifestError
 from chainfold.events import AnyEvent
 from chainfold.params import normalize
 from chainfold.records import ArtifactRecord
-from chainfold.registering import check_id, check_open, check_text, check_type
 
 
 def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str | None) -> int:
@@ -85,22 +85,7 @@ def _record(index: int, item: Any) -> ArtifactRecord:
         if isinstance(fields.get("artifact_type"), str):
             check_type(fields["artifact_type"])
         record = ArtifactRecord.from_dict(fields)
-        check_id(record.artifact_id)
-        check_relative(record.path)
-        for what, text in (
-            ("content_hash", record.content_hash),
-            ("chain_path", record.chain_path),
-            ("pipeline_id", record.pipeline_id),
-            ("custom_name", record.custom_name),
-            ("class_name", record.class_name),
-        ):
-            check_text(what, text, empty=True)
-        for source in record.depends_on:
-            check_text("a dependency's id", source)
-        if record.artifact_id in record.depends_on:
-            raise ManifestError(f"{record.artifact_id!r} depends on itself")
-        if record.size_bytes < 0 or (isinstance(record.fold_id, int) and record.fold_id < 0):
-            raise ManifestError("size_bytes or fold_id is negative")
+        _check(record)
         if params is not None and not isinstance(params, Mapping):
             raise ManifestError(f"params is a {type(params).__name__}, not a dict")
     except (ValueError, TypeError, RecursionError) as error:
@@ -110,6 +95,20 @@ def _record(index: int, item: Any) -> ArtifactRecord:
         record.pipeline_id, fold = split_artifact_id(record.artifact_id)
         record.fold_id = fold if record.fold_id is None else record.fold_id
     return record
+
+
+def _check(record: ArtifactRecord) -> None:
+    """Nothing of an item is trusted."""
+    check_id(record.artifact_id)
+    check_relative(record.path)
+    for what in ("content_hash", "chain_path", "pipeline_id", "custom_name", "class_name"):
+        check_text(what, getattr(record, what), empty=True)
+    for source in record.depends_on:
+        check_text("a dependency's id", source)
+    if record.artifact_id in record.depends_on:
+        raise ManifestError(f"{record.artifact_id!r} depends on itself")
+    if record.size_bytes < 0 or (isinstance(record.fold_id, int) and record.fold_id < 0):
+        raise ManifestError("size_bytes or fold_id is negative")
 
 
 def _generated_id(index: int, fields: Mapping[str, Any]) -> str:

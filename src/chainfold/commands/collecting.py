@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from chainfold.commands.registering import check_open
+from chainfold.commands.running import living, roll_back
 from chainfold.dataset import Dataset
 from chainfold.errors import ConflictError, DependentsError, InvalidInputError
 from chainfold.events import ArtifactsDeleted, DatasetPurged
 from chainfold.projections import Sight
 from chainfold.references import ManifestReferences, orphaned_files
-from chainfold.registering import check_open
-from chainfold.running import living, roll_back
 
 DependentsPolicy = Literal["warn", "refuse", "cascade"]
 _NAMED_AT_MOST: Final = 20

@@ -1,0 +1,1 @@
+"""What changes a dataset: each command is one event, or one run."""

@@ -1,0 +1,104 @@
+"""What became of a registration, and which event took a file: read from the log itself."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from chainfold.dataset import Dataset
+from chainfold.events import Entry
+from chainfold.projections import NEVER
+from chainfold.records import ArtifactRecord
+
+Standing = Literal["live", "superseded", "deleted", "purged", "in open run", "rolled back", "withdrawn"]
+_STANDINGS: Final[dict[str, Standing]] = {"artifacts-deleted": "deleted", "dataset-purged": "purged"}
+
+
+class HistoryItem(msgspec.Struct, frozen=True):
+    """One registration in the life of an id.
+
+    Attributes:
+        record: What was registered.
+        position: Position of the registration in the log.
+        standing: What has become of it; `withdrawn`: its own run took it back before it committed.
+        run: The run it belongs to.
+        visible_from: Size of the log from which on others saw it; None if they never did.
+        removed_at: Size of the log from which on it was no longer live; None while it is.
+        removed_by: Kind of the event that ended it.
+    """
+
+    record: ArtifactRecord
+    position: int
+    standing: Standing
+    run: str | None
+    visible_from: int | None
+    removed_at: int | None
+    removed_by: str | None
+
+
+def history(data: Dataset, artifact_id: str, size: int) -> list[HistoryItem]:
+    """Every registration of an id among the first `size` entries, first to last."""
+    rows = data.projections.ids.rows(artifact_id)
+    positions = data.projections.visibility.positions
+    return [_item(data, row, size) for row in rows if positions[row] < size]
+
+
+def who_took(data: Dataset, record: ArtifactRecord) -> str:
+    """Which event took a record's file, in words."""
+    swept = data.projections.paths.swept_at(record.path)
+    if swept is None:
+        return "no event took it, so it was removed by hand, or never there; restore it from a copy"
+    entry = data.log.entry(swept)
+    cause = getattr(entry.event, "cause", None)
+    if cause is not None:
+        entry = data.log.entry(cause)
+    reason = getattr(entry.event, "reason", "")
+    return (
+        f"it was taken by the event {entry.event.kind!r}{f' ({reason})' if reason else ''} at position "
+        f"{entry.position}, {entry.at}, by {entry.actor}"
+    )
+
+
+def _item(data: Dataset, row: int, size: int) -> HistoryItem:
+    visibility = data.projections.visibility
+    position = visibility.positions[row]
+    run_id = data.log.entry(position).run
+    visible: int | None = visibility.visible_from[row]
+    removed: int | None = visibility.removed_at[row]
+    if visible is None or visible > size:
+        visible = None
+        standing, removed, removed_by = _unseen(data, run_id, removed, size)
+    elif removed is None or removed > size:
+        standing, removed, removed_by = "live", None, None
+    else:
+        removed_by = _cause_of_removal(data, row, removed).event.kind
+        standing = _STANDINGS.get(removed_by, "superseded")
+    return HistoryItem(data.record(row), position, standing, run_id, visible, removed, removed_by)
+
+
+def _unseen(
+    data: Dataset, run_id: str | None, removed: int | None, size: int
+) -> tuple[Standing, int | None, str | None]:
+    """What became of a registration that nobody but its run saw."""
+    if removed is not None and removed != NEVER and removed <= size:
+        return "withdrawn", removed, data.log.entry(removed - 1).event.kind
+    run = data.projections.runs.get(run_id)
+    if run is not None and run.status == "rolled-back" and run.closed is not None and run.closed < size:
+        return "rolled back", run.closed + 1, "run-rolled-back"
+    return "in open run", None, None
+
+
+def _cause_of_removal(data: Dataset, row: int, removed: int) -> Entry:
+    """The event because of which a registration that was visible no longer is."""
+    entry = data.log.entry(removed - 1)
+    if entry.event.kind != "run-committed":
+        return entry
+    visible_from = data.projections.visibility.visible_from
+    later = data.projections.ids.rows(data.projections.artifact_id(row))
+    if any(visible_from[each] == removed for each in later):
+        return entry  # superseded by what the run registered
+    run = data.projections.runs.get(entry.run)
+    for position in range(entry.position - 1, run.started if run is not None else 0, -1):
+        earlier = data.log.entry(position)
+        if earlier.run == entry.run and earlier.event.kind in _STANDINGS:
+            return earlier
+    return entry
