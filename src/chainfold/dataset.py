@@ -210,10 +210,19 @@ class Dataset:
         cached = self._cache.get(row)
         if cached is None:
             cached = self.decode(self.log.line(self.projections.visibility.positions[row]))
-            if len(self._cache) >= _CACHED_RECORDS:
-                self._cache.pop(next(iter(self._cache)))
-            self._cache[row] = cached
-        return own_copy(cached)
+            self._remember(row, cached)
+        return copy.copy(cached)
+
+    def registered(self, record: ArtifactRecord, entry: Entry) -> ArtifactRecord:
+        """What was just registered, as `record` would decode it."""
+        record.created_at = entry.at
+        self._remember(len(self.projections.visibility) - 1, record)
+        return copy.copy(record)
+
+    def _remember(self, row: int, record: ArtifactRecord) -> None:
+        if len(self._cache) >= _CACHED_RECORDS:
+            self._cache.pop(next(iter(self._cache)))
+        self._cache[row] = record
 
     def decode(self, line: bytes) -> ArtifactRecord:
         """The record of a line that registers one.
@@ -240,8 +249,7 @@ class Dataset:
         Raises:
             InvalidInputError: If it is too large even so.
         """
-        stored = copy.copy(record)
-        stored.params = to_wire(record.params)
+        stored = msgspec.structs.replace(record, params=to_wire(record.params))
         details = ""
         if len(msgspec.json.encode(stored)) > ENTRY_LIMIT - _ROOM_BYTES:
             meta_config = stored.meta_config.to_dict() if stored.meta_config else None
@@ -307,18 +315,6 @@ class Dataset:
         """Let go of all files. What is open elsewhere stays as it is."""
         self.log.close()
         self._lock.close()
-
-
-def own_copy(record: ArtifactRecord) -> ArtifactRecord:
-    """A record that shares no list or dict with the one given."""
-    record = copy.copy(record)
-    record.branch_path = record.branch_path.copy()
-    record.depends_on = record.depends_on.copy()
-    if record.params:
-        record.params = copy.deepcopy(record.params)
-    if record.meta_config is not None:
-        record.meta_config = MetaModelConfig.from_dict(record.meta_config.to_dict())
-    return record
 
 
 def new_run_id() -> str:

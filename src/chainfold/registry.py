@@ -11,7 +11,14 @@ from chainfold.chain import OperatorChain, split_artifact_id
 from chainfold.commands.aliasing import set_alias
 from chainfold.commands.collecting import DependentsPolicy, delete_orphans, delete_pipeline, named, purge
 from chainfold.commands.importing import import_manifest
-from chainfold.commands.registering import draft, joined, locate_by_chain, register, register_again
+from chainfold.commands.registering import (
+    check_text,
+    draft,
+    joined,
+    locate_by_chain,
+    register,
+    register_again,
+)
 from chainfold.commands.running import Run, commit, reap_if_possible, roll_back, start
 from chainfold.commands.taking_back import take_back, take_back_in_run
 from chainfold.dataset import Dataset
@@ -160,7 +167,9 @@ class ArtifactRegistry(RegistryView):
             meta_config=meta_config,
             custom_name=custom_name,
         )
-        locate_by_chain(record, chain if isinstance(chain, str) else chain.to_path(), source_index)
+        record.chain_path = check_text(
+            "chain", chain if isinstance(chain, str) else chain.to_path(), empty=True
+        )
         record.pipeline_id, record.fold_id = split_artifact_id(artifact_id)
         record.step_index, record.substep_index = step_index, substep_index
         record.branch_path, record.source_index = list(branch_path or ()), source_index
@@ -204,7 +213,9 @@ class ArtifactRegistry(RegistryView):
             raise NotFoundError(
                 f"no artifact {artifact_id!r} was live at position {size}; history(id) shows when"
             )
-        return self._registered(register_again(self._data, row, self._run_id))
+        again, record = register_again(self._data, row, self._run_id)
+        self._alone.append(again)
+        return record
 
     def set_alias(self, name: str, artifact_id: str | None) -> None:
         """Let a name point to a live artifact, or (None) to nothing. In a run, from its commit on.
@@ -417,14 +428,9 @@ class ArtifactRegistry(RegistryView):
         return Sight(self._data.projections, run_id=self._run_id)
 
     def _register(self, record: ArtifactRecord, obj: Any, format_hint: str | None) -> ArtifactRecord:
-        return self._registered(
-            register(self._data, record, obj, format_hint=format_hint, run_id=self._run_id)
-        )
-
-    def _registered(self, row: int) -> ArtifactRecord:
+        row, registered = register(self._data, record, obj, format_hint=format_hint, run_id=self._run_id)
         self._alone.append(row)
-        with self._data.mutex:
-            return self._data.record(row)
+        return registered
 
     def _abandon(self, error: BaseException | None) -> None:
         """Roll the open run back; an error while doing that must not hide the one that led here."""

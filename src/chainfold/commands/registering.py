@@ -122,11 +122,11 @@ def locate_by_chain(record: ArtifactRecord, chain_path: str, source_index: int |
 
 def register(
     data: Dataset, record: ArtifactRecord, obj: Any, *, format_hint: str | None, run_id: str | None
-) -> int:
+) -> tuple[int, ArtifactRecord]:
     """Store an object's bytes, then the fact; outside a run both are durable when it returns.
 
     Returns:
-        The row of the registration.
+        The row of the registration, and its record; `record` is used up.
 
     Raises:
         SerializationError: If the object cannot be serialised; nothing is left behind.
@@ -150,18 +150,18 @@ def register(
             _check_ready(data, record, run_id, refresh=False)
             record.path = placed.path
             event = data.registration(record, reused=placed.reused)
-            data.append([event], run=run_id, sync=sync)
-            return len(data.projections.visibility) - 1
+            (entry,) = data.append([event], run=run_id, sync=sync)
+            return len(data.projections.visibility) - 1, data.registered(record, entry)
     except BaseException:
         _take_back(data, placed)
         raise
 
 
-def register_again(data: Dataset, row: int, run_id: str | None) -> int:
+def register_again(data: Dataset, row: int, run_id: str | None) -> tuple[int, ArtifactRecord]:
     """Repeat a registration of the past, whose blob must still be there.
 
     Returns:
-        The row of the new registration.
+        The row of the new registration, and its record.
 
     Raises:
         NotFoundError: If the blob is gone.
@@ -170,7 +170,8 @@ def register_again(data: Dataset, row: int, run_id: str | None) -> int:
         check_open(data, run_id)
         event = repetition(data, row)
         data.append([event], run=run_id, sync=run_id is None)
-        return len(data.projections.visibility) - 1
+        again = len(data.projections.visibility) - 1
+        return again, data.record(again)
 
 
 def repetition(data: Dataset, row: int) -> Any:

@@ -1,0 +1,50 @@
+# Every target sets up what it needs in .venv; nothing but Python 3.11+ and make is asked for.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+BENCH_VENV ?= .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
+WORKSPACE ?= demo-workspace
+
+.PHONY: help demo test lint format bench soak clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "chainfold needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,test,lint]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## run the main job on real data, and leave the workspace to be looked at
+	$(BIN)/chainfold demo $(WORKSPACE)
+
+test: $(STAMP) lint  ## run the tests, the linters and the type checks
+	$(BIN)/python -m pytest -n auto --dist loadscope
+
+lint: $(STAMP)  ## run the linters and the type checks only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(STAMP)  ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+soak: $(STAMP)  ## the laws, with fifty times the examples
+	CHAINFOLD_EXAMPLES=50 $(BIN)/python -m pytest -n auto --timeout 7200 tests/test_laws.py
+
+$(BENCH_STAMP): pyproject.toml constraints.txt benchmarks/peers.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
+	touch $(BENCH_STAMP)
+
+bench: $(BENCH_STAMP)  ## measure against the floor and against nirs4all, side by side (minutes)
+	$(BENCH_VENV)/bin/python benchmarks/run.py
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
