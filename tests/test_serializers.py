@@ -349,7 +349,7 @@ def test_a_scripts_own_code_loads_elsewhere(tmp_path: Path) -> None:
     """Also from a child that was spawned, in which the script has another name."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)  # noqa: S603 - our own script
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
     stored = {path.stem: path for path in tmp_path.glob("*.cloudpickle")}
     assert sorted(stored) == ["function", "model", "plain"]
 
@@ -627,7 +627,7 @@ def test_the_built_in_are_serializers() -> None:
 def test_importing_imports_no_heavy_library() -> None:
     heavy = "{'numpy', 'joblib', 'cloudpickle', 'sklearn', 'importlib.metadata'}"
     code = f"import sys, chainfold.serializers, chainfold.params; sys.exit(bool({heavy} & set(sys.modules)))"
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_cloudpickle_reads_what_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:

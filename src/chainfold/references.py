@@ -81,7 +81,7 @@ def orphaned_files(data: Dataset, references: ManifestReferences | None) -> list
 
 
 def _mentioned(path: str) -> frozenset[str]:
-    import yaml  # noqa: PLC0415 - a tenth of what importing chainfold takes, and most workspaces need none
+    import yaml  # noqa: PLC0415 - slow to import, and needed only where there are manifests
 
     # The C loader is twenty times as fast; both build nothing but plain types.
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

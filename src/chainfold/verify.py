@@ -8,8 +8,10 @@ import msgspec
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
 from chainfold.errors import ChainfoldError
+from chainfold.events import Entry
 from chainfold.log import LocalLog
 from chainfold.projections import Projections, Sight
+from chainfold.records import ArtifactRecord
 
 Progress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
@@ -130,7 +132,7 @@ def _check_artifacts(
                 digests[record.path] = _digest_of_file(data, record.path)
             found = digests[record.path]
             if found is None:
-                findings.append(Finding("error", "missing", where, f"its file {record.path!r} is not there"))
+                findings.append(_missing(record, log.entry(positions[row]), where))
             elif found != record.content_hash:
                 detail = f"its file {record.path!r} has the digest {found}, not {record.content_hash}"
                 findings.append(Finding("error", "changed", where, detail))
@@ -144,6 +146,12 @@ def _check_artifacts(
         if progress is not None:
             progress(done + 1, len(rows))
     return len(digests), findings
+
+
+def _missing(record: ArtifactRecord, entry: Entry, where: str) -> Finding:
+    if getattr(entry.event, "imported", False):
+        return Finding("note", "missing", where, f"was imported, and its file {record.path!r} is not here")
+    return Finding("error", "missing", where, f"its file {record.path!r} is not there")
 
 
 def _orphans(data: Dataset, projections: Projections) -> Iterator[Finding]:

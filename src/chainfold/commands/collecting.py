@@ -154,10 +154,10 @@ def purge(data: Dataset, run_id: str | None, *, force: bool) -> tuple[int, int]:
         )
     with data.writing():
         check_open(data, run_id)
+        files = sorted(data.blobs.scan())
         for run in data.projections.runs.all_open():
             if run.run_id != run_id:
                 roll_back(data, run.run_id, "request", "purged with force")
-        files = sorted(data.blobs.scan())
         if run_id is not None:
             data.append([DatasetPurged()], run=run_id, sync=False)
         else:

@@ -6,7 +6,7 @@ from typing import Final
 
 from chainfold.commands.registering import check_open
 from chainfold.dataset import Dataset, new_run_id, owner_name
-from chainfold.errors import BlobNotFoundError, StorageError
+from chainfold.errors import BlobNotFoundError, CorruptionError, StorageError
 from chainfold.events import RollbackReason, RunCommitted, RunRolledBack, RunStarted, SweepReason
 from chainfold.projections import NEVER, RunState
 from chainfold.storage import HeldLock, try_lock
@@ -159,10 +159,10 @@ def _reap_one(data: Dataset, run_id: str) -> bool:
 
 
 def reap_if_possible(data: Dataset) -> None:
-    """As `reap`; on storage that cannot be written it is left to others."""
+    """As `reap`; where the log cannot be written, or is damaged, it is left to others."""
     try:
         reap(data)
-    except StorageError:
+    except (StorageError, CorruptionError):
         logger.debug("open runs of %s were not looked after", data.name, exc_info=True)
 
 

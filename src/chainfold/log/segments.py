@@ -2,10 +2,11 @@
 
 import itertools
 import logging
+import re
 import time
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ SEGMENT_BYTES: Final = 64 << 20
 """A segment of this size or more is sealed: the next entry starts a new one."""
 _CHUNK_BYTES: Final = 1 << 20
 _SUM_BYTES: Final = 26
+_SEGMENT_NAME: Final = re.compile(r"([0-9]{20})\.jsonl\Z")
 _CLOSING: Final = (RunCommitted, RunRolledBack)
 
 logger = logging.getLogger(__name__)
@@ -89,15 +91,21 @@ class LocalLog:
         """
         if self.damage is not None:
             return
+        foreign = ""
         if self._fresh:
-            # The checkpoint before the entries: entries appended in between are no shortage.
-            self._heed_checkpoint()
+            # Both before the entries: entries appended in between are no shortage.
+            foreign = self._heed_checkpoint()
+            self._heed_names()
         while (segment := self._growing()) is not None:
             yield from self._read_on(segment)
             if segment.reader.size() > segment.end or self.damage is not None:
                 break  # a writer's unfinished line, or a bad one
         if self._ends_early():
             self._mark_damage("the log ends here, but a checkpoint or a later entry has acknowledged more")
+        if foreign:
+            self._mark_damage(
+                f"the checkpoint belongs to another log, {foreign!r}", restore="the dataset's log folder"
+            )
         self._fresh = False
 
     def line(self, position: int) -> bytes:
@@ -220,7 +228,7 @@ class LocalLog:
             appender.truncate(segment.end)
             raise
         if sync:
-            self._synced(appender)
+            self._synced(appender.sync)
         if self._tree.size == self.size:
             self._tree.extend(sealed)
         for entry, line in zip(entries, sealed, strict=True):
@@ -267,16 +275,16 @@ class LocalLog:
             whole = data.rfind(b"\n")
             if whole < 0:
                 if len(data) > lines.ENTRY_LIMIT:
-                    self._judge(segment)
+                    self._judge(segment, data)
                 return
             for line in data[:whole].split(b"\n"):
                 total = lines.checked_sum(line, self._sum)
                 if total is None:
-                    self._judge(segment)
+                    self._judge(segment, line)
                     return
                 entry = decode_entry(line)
                 if entry.position != self.size:
-                    self._judge(segment)
+                    self._judge(segment, line)
                     return
                 self._accept(segment, entry.at, len(line) + 1, total)
                 if entry.durable is not None and entry.durable > self.durable:
@@ -290,13 +298,16 @@ class LocalLog:
         self._last_at = at
         self.size += 1
 
-    def _judge(self, segment: _Segment) -> None:
+    def _judge(self, segment: _Segment, bad: bytes) -> None:
         """Tell a torn tail, which is left to the next writer, from corruption, which is never touched."""
         if self._torn_at == (segment.first, segment.end):
             return
         if not self._fresh:
             raise LogRewoundError(f"{self._place(segment, segment.end, self.size)} was rewritten")
-        self.durable = max(self.durable, self._durable_after(segment))
+        stated = self._durable_after(segment)
+        if segment.reader.read(segment.end, len(bad)) != bad:
+            return  # a writer has just cleaned up here: what was found behind it may be newer than it
+        self.durable = max(self.durable, stated)
         if self.size < self.durable:
             self._mark_damage("the entry is not what was acknowledged (its sum is wrong)")
         else:
@@ -323,20 +334,28 @@ class LocalLog:
                 rest, before = b"", None
         return stated
 
-    def _heed_checkpoint(self) -> None:
+    def _heed_names(self) -> None:
+        """A segment got its name after all entries before it were durable."""
+        for name, _ in self._files.scan(self.folder / "segments"):
+            if match := _SEGMENT_NAME.match(name):
+                self.durable = max(self.durable, int(match[1]))
+
+    def _heed_checkpoint(self) -> str:
+        """Take the durable size from the checkpoint; its origin if it is another log's, else ""."""
         try:
             known = self.stored_checkpoint()
         except CorruptionError as error:
             # It is renamed without a sync of its own, so a power cut may leave it empty; the entries state
             # the durable size too.
             logger.warning("ignoring %s: %s", self.folder / "checkpoint", error)
-            return
+            return ""
         if known is not None and known.origin != lines.origin(self.dataset):
-            self._mark_damage(f"the checkpoint belongs to another log, {known.origin!r}")
-        elif known is not None:
+            return known.origin
+        if known is not None:
             self.durable = max(self.durable, known.size)
+        return ""
 
-    def _mark_damage(self, what: str) -> None:
+    def _mark_damage(self, what: str, restore: str = "this segment (and those after it)") -> None:
         if self._segments:
             segment = self._segments[-1]
             place = self._place(segment, segment.end, self.size)
@@ -344,7 +363,7 @@ class LocalLog:
             place = self._place_of(self._path_of(0), 0, 0)
         self.damage = CorruptionError(
             f"{place}: {what}. The {self.size} entries before it stay readable, writing is refused. Restore "
-            f"this segment (and those after it) from a copy, then open the workspace again"
+            f"{restore} from a copy, then open the workspace again"
         )
 
     def _place(self, segment: _Segment, offset: int, position: int) -> str:
@@ -402,25 +421,28 @@ class LocalLog:
                 self._appender.close()
             self._appender = self._files.appender(segment.path, create=False)
             self._appender_of = segment
+            if segment.end == 0:  # also when the writer that created it died before this
+                self._synced(lambda: self._files.sync_folder(segment.path.parent))
         return segment, self._appender
 
     def _new_segment(self) -> _Segment:
         """Seal the last segment and start the next: the sealed one is durable before the new name is."""
         if self._segments:
             appender = self._files.appender(self._segments[-1].path, create=False)
-            appender.sync()
-            appender.close()
+            try:
+                self._synced(appender.sync)
+            finally:
+                appender.close()
         path = self._path_of(self.size)
         self._files.make_folder(path.parent)
         self._files.appender(path, create=True).close()
-        self._files.sync_folder(path.parent)
         segment = _Segment(path, self.size, self._files.reader(path))
         self._segments.append(segment)
         return segment
 
-    def _synced(self, appender: Appender) -> None:
+    def _synced(self, sync: Callable[[], None]) -> None:
         try:
-            appender.sync()
+            sync()
         except StorageError as error:
             self._failure = error
             raise

@@ -1,0 +1,156 @@
+"""Several processes on one dataset: joining a run, dying in one, and writing at once."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import joblib
+import pytest
+
+from chainfold import ArtifactRegistry, ConflictError, RunClosedError
+
+DIE = """
+import os, sys
+from chainfold import ArtifactRegistry
+registry = ArtifactRegistry(sys.argv[1], "wheat")
+registry.start_run()
+registry.register("half", "p:1:all", "model")
+registry.register("shared", "p:2:all", "model")
+print("registered", flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+WRITE = """
+import sys
+from chainfold import ArtifactRegistry
+registry = ArtifactRegistry(sys.argv[1], "wheat")
+for number in range(int(sys.argv[3])):
+    record = registry.register([sys.argv[2], number % 7], f"{sys.argv[2]}:{number}:all", "model")
+    print(record.artifact_id, flush=True)
+"""
+
+
+def fit(registry: ArtifactRegistry, number: int) -> str:
+    """What a worker does."""
+    return registry.register([number % 3], f"w:{number}:all", "model").artifact_id
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_workers_join_the_run(registry: ArtifactRegistry, backend: str) -> None:
+    with ArtifactRegistry(registry.workspace, "wheat") as other:
+        with registry.run():
+            told = joblib.Parallel(2, backend=backend)(joblib.delayed(fit)(registry, n) for n in range(12))
+            assert sorted(told) == sorted(record.artifact_id for record in registry.get_all_records())
+            assert len(other) == 0
+        assert len(other) == 12
+        assert other.get_stats()["unique_files"] == 3
+
+
+def test_a_joined_registry_leaves_without_ending_the_run(registry: ArtifactRegistry) -> None:
+    with registry.run() as run:
+        joined: ArtifactRegistry = pickle.loads(pickle.dumps(registry))
+        joined.register(1, "p:1:all", "model")
+        joined.end_run()
+        worker: ArtifactRegistry = pickle.loads(pickle.dumps(registry))
+        worker.register(2, "p:2:all", "model")
+        assert worker.cleanup_failed_run() == 1
+        assert [record.artifact_id for record in registry.get_all_records()] == ["p:1:all"]
+        late: ArtifactRegistry = pickle.loads(pickle.dumps(registry))
+    with pytest.raises(RunClosedError, match=f"run {run.run_id} was committed"):
+        late.register(3, "p:3:all", "model")
+    for each in (joined, worker, late):
+        each.close()
+    assert len(registry) == 1
+
+
+def test_a_run_whose_owner_was_killed_is_rolled_back_by_the_next(registry: ArtifactRegistry) -> None:
+    registry.register("shared", "p:0:all", "model")
+    dead = subprocess.run(
+        [sys.executable, "-c", DIE, str(registry.workspace)], capture_output=True, check=False
+    )
+    assert dead.returncode == -signal.SIGKILL, dead.stderr
+    assert len(list(registry.binaries_dir.iterdir())) == 2
+    with ArtifactRegistry(registry.workspace, "wheat") as other:
+        assert [record.artifact_id for record in other.get_all_records()] == ["p:0:all"]
+        assert other.history("p:1:all")[0].standing == "rolled back"
+        assert len(list(other.binaries_dir.iterdir())) == 1
+    segment = next((registry.workspace / "log" / "wheat" / "segments").iterdir())
+    assert '"reason":"crash"' in segment.read_text()
+    assert list((registry.workspace / "log" / "wheat" / "runs").iterdir()) == []
+
+
+def test_a_living_run_is_left_alone(registry: ArtifactRegistry) -> None:
+    with registry.run():
+        registry.register("open", "p:1:all", "model")
+        with ArtifactRegistry(registry.workspace, "wheat") as other:
+            assert other.delete_orphaned_artifacts(dry_run=False) == ([], 0)
+            with pytest.raises(ConflictError, match="runs of living processes are open"):
+                other.purge_dataset_artifacts(confirm=True)
+        assert registry.load("p:1:all") == "open"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_does_not_let_go_of_its_parents_locks(registry: ArtifactRegistry) -> None:
+    with registry.run():
+        registry.register("open", "p:1:all", "model")
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                registry.register("from the child", "p:2:all", "model")
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        with ArtifactRegistry(registry.workspace, "wheat") as other:
+            other.start_run()  # would roll ours back if our lock were free
+            other.end_run()
+        assert len(registry) == 2
+    assert len(registry) == 2
+
+
+def test_writers_at_once_lose_nothing(registry: ArtifactRegistry) -> None:
+    count = 60
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE, str(registry.workspace), name, str(count)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in "abcd"
+    ]
+    errors: list[BaseException] = []
+
+    def write(name: str) -> None:
+        try:
+            for number in range(count):
+                registry.register([name, number % 7], f"{name}:{number}:all", "model")
+        except BaseException as error:  # noqa: BLE001 - told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "xyz"]
+    for thread in threads:
+        thread.start()
+    told = [line for writer in writers for line in writer.communicate()[0].split()]
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [writer.returncode for writer in writers] == [0] * 4
+    expected = told + [f"{name}:{number}:all" for name in "xyz" for number in range(count)]
+    assert len(told) == 4 * count
+    assert sorted(record.artifact_id for record in registry.iter_records()) == sorted(expected)
+    assert len(list(registry.binaries_dir.iterdir())) == 7 * 7
+
+
+def test_nothing_is_made_before_something_is_written(tmp_path: Path) -> None:
+    with ArtifactRegistry(tmp_path / "new", "wheat") as registry:
+        assert registry.get_all_records() == []
+        assert registry.get_stats()["total_artifacts"] == 0
+        assert registry.find_orphaned_artifacts() == []
+        assert registry.verify().ok
+    assert not (tmp_path / "new").exists()
