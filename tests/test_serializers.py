@@ -282,7 +282,7 @@ def deep() -> list[Any]:
         (lambda: Raises(BadMessageError()), ["Raises", "BadMessageError"]),
         (deep, ["builtins.list", "recursion"]),
     ],
-    ids=str,
+    ids=["lock", "generator", "memoryview", "dict", "raises", "memory", "bad message", "deep"],
 )
 @pytest.mark.parametrize("hint", [None, "pickle", "joblib", "cloudpickle"])
 def test_what_cannot_be_serialised_is_refused(

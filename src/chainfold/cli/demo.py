@@ -1,16 +1,19 @@
 """`chainfold demo`: the registry at its main job, on real data, in a few seconds."""
 
+import itertools
+import shlex
 import time
 from pathlib import Path
 
 import click
 
 from chainfold.blobs import get_binaries_path
-from chainfold.cli.demo_page import page
-from chainfold.errors import ChainfoldError, InvalidInputError
+from chainfold.cli.demo_page import Page, page
+from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
+from chainfold.registry import ArtifactRegistry
 
 
-@click.command()
+@click.command(short_help="Show what chainfold does, on real data.")
 @click.argument(
     "workspace",
     type=click.Path(file_okay=False, path_type=Path),
@@ -20,39 +23,92 @@ from chainfold.errors import ChainfoldError, InvalidInputError
 def demo(workspace: Path) -> None:
     """Show what chainfold does, on real data, and leave WORKSPACE to be looked at.
 
-    WORKSPACE is a folder, by default ./demo-workspace. It needs no network, and deletes nothing that it has
-    not made: in a workspace that exists it takes a dataset of its own.
+    WORKSPACE is a folder, by default ./demo-workspace. It needs no network, and deletes nothing but what it
+    made itself: in a workspace that exists already it takes a dataset of its own.
     """
     started = time.perf_counter()
-    dataset = _free_dataset(workspace)
+    _check_folder(workspace)
     try:
-        from chainfold.cli.demo_story import Story
-
         paper = page()
+        dataset = _tell(paper, workspace)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in {"", "chainfold"}:
+        if missing not in {"sklearn", "numpy", "scipy", "rich"}:
             raise
         raise ChainfoldError(
-            f'the demo needs scikit-learn and rich, and {missing!r} is missing: pip install "chainfold[demo]"'
+            f'the demo needs scikit-learn and rich, and {missing} is missing: pip install "chainfold[demo]"'
         ) from error
-    Story(paper, workspace, dataset).tell()
+    _look_around(paper, workspace, dataset)
     paper.say(f"All of it took {time.perf_counter() - started:.1f} seconds.")
 
 
-def _free_dataset(workspace: Path) -> str:
-    """A dataset's name that the workspace does not have yet.
+def _check_folder(workspace: Path) -> None:
+    """Leave folders alone that are something else.
 
     Raises:
         InvalidInputError: If the folder is something other than a workspace.
     """
-    if workspace.is_dir() and any(workspace.iterdir()) and not (workspace / "log").is_dir():
+    names = {each.name for each in workspace.iterdir()} if workspace.is_dir() else set()
+    if not (names <= {"log", "binaries"} or any(workspace.glob("log/*/segments"))):
         raise InvalidInputError(
             f"the folder {str(workspace)!r} is not empty and no chainfold workspace, so it is left alone: "
             f"name another, as in: chainfold demo new-folder"
         )
-    name, number = "diabetes", 1
-    while (workspace / "log" / name).exists() or get_binaries_path(workspace, name).exists():
-        number += 1
-        name = f"diabetes-{number}"
+
+
+def _new_dataset(workspace: Path) -> str:
+    """The name of a dataset that the workspace did not have; its folder is made, so that it is ours alone.
+
+    Raises:
+        StorageError: If the folder cannot be made.
+    """
+    for number in itertools.count(1):
+        name = "diabetes" if number == 1 else f"diabetes-{number}"
+        folder = workspace / "log" / name
+        if not get_binaries_path(workspace, name).exists():
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise StorageError.refused("make the folder", folder, error) from error
+            break
     return name
+
+
+def _tell(paper: Page, workspace: Path) -> str:
+    """Tell all chapters.
+
+    Returns:
+        The name of the dataset that they made.
+    """
+    from chainfold.cli import demo_reading, demo_writing
+    from chainfold.cli.demo_stage import Stage
+
+    dataset = _new_dataset(workspace)
+    with ArtifactRegistry(workspace, dataset, pipeline_id="0001_stack") as registry:
+        stage = Stage(paper, registry)
+        stage.introduce()
+        first = demo_writing.register_pipeline(stage)
+        demo_writing.repeat_pipeline(stage)
+        demo_writing.fail(stage)
+        change = demo_writing.replace_models(stage, first)
+        demo_reading.find_models(stage, change)
+        demo_reading.load_models(stage, change)
+        demo_reading.look_back(stage, change)
+        demo_reading.delete_and_collect(stage, change)
+        demo_reading.replay_and_verify(stage)
+    return dataset
+
+
+def _look_around(paper: Page, workspace: Path, dataset: str) -> None:
+    paper.chapter("Look around", "The workspace stays. In a shell:")
+    paper.command(f"cd {shlex.quote(str(workspace))}")
+    paper.command(f"ls binaries/{dataset}")
+    paper.command(f"tail -1 log/{dataset}/segments/*.jsonl | python -m json.tool")
+    paper.say("And there, in Python:")
+    paper.code(
+        "from chainfold import ArtifactRegistry\n"
+        f'registry = ArtifactRegistry(".", "{dataset}")\n'
+        'registry.load(registry.alias("production"))'
+    )
