@@ -38,7 +38,7 @@ from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES, LocalLog, LogRewoundError
 from chainfold.params import from_wire, to_wire
 from chainfold.projections import Projections
 from chainfold.records import ArtifactRecord, MetaModelConfig
-from chainfold.storage import Files, LocalFiles, Lock
+from chainfold.storage import Files, LocalFiles, Lock, network_kind
 
 _CACHED_RECORDS: Final = 4096
 _SWEEP_BYTES: Final = 48_000
@@ -127,6 +127,7 @@ class Dataset:
         self._segment_bytes = segment_bytes
         self._lock = Lock(self.folder / "lock")
         self._warned = False
+        self._prepared = False
         self._open()
         self.refresh()
 
@@ -160,11 +161,25 @@ class Dataset:
             CorruptionError: If the log is damaged.
             StorageError: If the workspace cannot be written.
         """
-        self.files.make_folder(self.folder)
+        if not self._prepared:
+            self._prepare()
         with self._lock.held(), self.mutex:
             self.refresh()
             self.log.recover()
             yield
+
+    def _prepare(self) -> None:
+        """Make the folders; say so when locks and syncs there may not keep what we promise."""
+        self.files.make_folder(self.folder)
+        kind = network_kind(self.folder)
+        if kind is not None:
+            warnings.warn(
+                f"workspace {self.workspace} is on a network file system ({kind}): writers on other machines "
+                f"may not see each other's locks, so let only one machine write",
+                UserWarning,
+                stacklevel=5,
+            )
+        self._prepared = True
 
     def append(self, events: Sequence[AnyEvent], *, run: str | None = None, sync: bool) -> list[Entry]:
         """Append events inside `writing`, and fold them."""

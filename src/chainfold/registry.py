@@ -22,7 +22,7 @@ from chainfold.commands.registering import (
 from chainfold.commands.running import Run, commit, reap_if_possible, roll_back, start
 from chainfold.commands.taking_back import take_back, take_back_in_run
 from chainfold.dataset import Dataset
-from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError
+from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError, RunClosedError
 from chainfold.projections import Projections, Sight
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
 from chainfold.verify import Progress, Report, verify
@@ -286,6 +286,8 @@ class ArtifactRegistry(RegistryView):
             return take_back_in_run(self._data, alone, run.run_id)
         try:
             return roll_back(self._data, run.run_id, "request")
+        except RunClosedError:
+            return 0  # others have rolled it back, as a forced purge does: there is nothing left to take back
         finally:
             run.release()
 

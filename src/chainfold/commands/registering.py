@@ -11,6 +11,7 @@ from chainfold.chain import OperatorChain
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
 from chainfold.errors import (
+    ChainfoldError,
     InvalidInputError,
     MissingDependencyError,
     NotFoundError,
@@ -216,6 +217,8 @@ def _check_ready(data: Dataset, record: ArtifactRecord, run_id: str | None, *, r
     with data.mutex:
         if refresh:
             data.refresh()
+        if data.log.damage is not None:
+            raise data.log.damage
         check_open(data, run_id)
         if record.artifact_type is not ArtifactType.META_MODEL:
             return
@@ -289,7 +292,7 @@ def _take_back(data: Dataset, placed: _Placed) -> None:
             paths = data.projections.paths
             if not paths.is_referenced(placed.path) and paths.bringer(placed.path) is None:
                 data.blobs.remove(placed.path)
-    except OSError:
+    except (OSError, ChainfoldError):
         return  # what refused the registration refuses this too: the collector will find the file
 
 
