@@ -23,7 +23,13 @@ import msgspec
 
 from chainfold.blobs import BlobStore, get_binaries_path
 from chainfold.digest import digest_of, short
-from chainfold.errors import BlobNotFoundError, CorruptionError, InvalidInputError, NotFoundError
+from chainfold.errors import (
+    BlobNotFoundError,
+    CorruptionError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from chainfold.events import (
     AnyEvent,
     ArtifactRegistered,
@@ -40,6 +46,8 @@ from chainfold.projections import Projections
 from chainfold.records import ArtifactRecord, MetaModelConfig
 from chainfold.storage import Files, LocalFiles, Lock, network_kind
 
+_REWINDS: Final = 10
+"""How often one refresh starts over: each time, a writer has failed in the middle of this."""
 _CACHED_RECORDS: Final = 4096
 _SWEEP_BYTES: Final = 48_000
 """Of paths in one sweep event: well below the limit of an entry."""
@@ -143,12 +151,13 @@ class Dataset:
             UnknownEventError: At an event of another release.
         """
         with self.mutex:
-            try:
-                self.projections.fold(self.log.catch_up())
-            except LogRewoundError:
-                self.log.close()
-                self._open()
-                self.projections.fold(self.log.catch_up())
+            for _ in range(_REWINDS):
+                try:
+                    self.projections.fold(self.log.catch_up())
+                    break
+                except LogRewoundError:  # lines that were never acknowledged are gone again: start over
+                    self.log.close()
+                    self._open()
             if self.log.damage is not None and not self._warned:
                 self._warned = True
                 warnings.warn(str(self.log.damage), RuntimeWarning, stacklevel=3)
@@ -196,9 +205,10 @@ class Dataset:
     def sweep(
         self, paths: Iterable[str], reason: SweepReason, cause: int | None = None
     ) -> tuple[list[str], int]:
-        """Remove files that nothing refers to, after an event that says so, inside `writing`.
+        """Remove files that nothing refers to, after an event that says so is durable, inside `writing`.
 
-        The event, and all that was appended before it, is durable before the first file goes.
+        What made the files unwanted is durable already, and stands whatever becomes of this: if the system
+        refuses, the files stay as orphans, for the collector.
 
         Returns:
             The files that were there and went, and their bytes.
@@ -213,10 +223,24 @@ class Dataset:
             BlobsSwept([path for path, _ in chunk], sum(size for _, size in chunk), reason, cause)
             for chunk in _chunks(doomed)
         ]
-        self.append(events, sync=True)
+        if events:
+            self.append(events, sync=True)
         for path, _ in doomed:
             self.blobs.remove(path)
         return [path for path, _ in doomed], sum(size for _, size in doomed)
+
+    def sweep_after(self, cause: Entry, paths: Iterable[str], reason: SweepReason) -> None:
+        """`sweep` what a durable entry made unwanted; since that stands, a refusal is only warned about."""
+        try:
+            self.sweep(paths, reason, cause.position)
+        except StorageError as error:
+            warnings.warn(
+                f"{cause.event.kind} at position {cause.position} stands, but files that nothing "
+                f"needs any more could not be removed: {error}. "
+                f"delete_orphaned_artifacts(dry_run=False) removes them",
+                UserWarning,
+                stacklevel=4,
+            )
 
     # records
 

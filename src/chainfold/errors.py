@@ -110,7 +110,7 @@ _ADVICE = {
     errno.EROFS: ". The storage is read-only: reading works, writing needs a writable workspace",
     errno.EACCES: ". The workspace is not writable for this user: reading works, writing needs permission",
     errno.EPERM: ". The workspace is not writable for this user: reading works, writing needs permission",
-    errno.ENOSPC: ". The disk is full: nothing was acknowledged; make room (deleting works) and try again",
+    errno.ENOSPC: ". The disk is full: nothing was acknowledged; make room and try again",
     errno.EDQUOT: ". The quota is used up: nothing was acknowledged; make room and try again",
     errno.EIO: ". The storage failed: nothing was acknowledged; check the disk, then reopen the workspace",
 }

@@ -241,7 +241,13 @@ def decode_record(line: bytes) -> tuple[ArtifactRecord, str]:
 
     The fast path of every lookup: nothing else of the line is built.
     """
-    registration = _registration_decoder.decode(line)
+    if ArtifactRegistered.__struct_config__.tag in VERSIONS:  # an older form is upcast first
+        entry = decode_entry(line)
+        if not isinstance(entry.event, ArtifactRegistered):
+            raise CorruptionError(f"entry {entry.position} registers nothing")
+        registration = _Registration(entry.at, entry.event.record, entry.event.details)
+    else:
+        registration = _registration_decoder.decode(line)
     record = registration.record
     if not record.created_at:
         record.created_at = registration.at

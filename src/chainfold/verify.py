@@ -9,7 +9,7 @@ from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
 from chainfold.errors import ChainfoldError
 from chainfold.events import Entry
-from chainfold.log import LocalLog
+from chainfold.log import LogReader
 from chainfold.projections import Projections, Sight
 from chainfold.records import ArtifactRecord
 
@@ -68,7 +68,7 @@ def verify(data: Dataset, progress: Progress | None = None) -> Report:
     artifact's blob, parameters kept beside the log, files without record, records without file, and lineage
     without sources.
     """
-    log = LocalLog(data.folder, data.name, data.files)
+    log = LogReader(data.folder, data.name, data.files)
     projections = Projections()
     findings: list[Finding] = []
     try:
@@ -84,7 +84,7 @@ def verify(data: Dataset, progress: Progress | None = None) -> Report:
         log.close()
 
 
-def _check_log(log: LocalLog, projections: Projections) -> Iterator[Finding]:
+def _check_log(log: LogReader, projections: Projections) -> Iterator[Finding]:
     last = ""
     try:
         for entry in log.catch_up():
@@ -100,7 +100,7 @@ def _check_log(log: LocalLog, projections: Projections) -> Iterator[Finding]:
         yield Finding("error", log.damage.code, f"entry {log.size}", str(log.damage))
 
 
-def _check_checkpoint(log: LocalLog) -> Iterator[Finding]:
+def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
     try:
         known = log.stored_checkpoint()
     except ChainfoldError as error:
@@ -119,7 +119,7 @@ def _check_checkpoint(log: LocalLog) -> Iterator[Finding]:
 
 
 def _check_artifacts(
-    data: Dataset, log: LocalLog, sight: Sight, rows: list[int], progress: Progress | None
+    data: Dataset, log: LogReader, sight: Sight, rows: list[int], progress: Progress | None
 ) -> tuple[int, list[Finding]]:
     findings = []
     digests: dict[str, str | None] = {}

@@ -22,7 +22,6 @@ class BlobStore:
         self.folder = folder
         self._aside = aside
         self._files = files
-        self._real_folder: Path | None = None
 
     def locate(self, path: str) -> Path:
         """Where a record's path is.
@@ -31,6 +30,8 @@ class BlobStore:
             InvalidInputError: If it would be outside the folder, also through links.
         """
         located = self.folder / check_relative(path)
+        if "/" not in path and "\\" not in path and not located.is_symlink():
+            return located  # nothing on the way can lead out; resolving costs 25 times as much
         real = located.resolve()
         if not real.is_relative_to(self.folder.resolve()):
             raise InvalidInputError(f"path {path!r} is refused: a link leads out of {self.folder}")

@@ -85,14 +85,13 @@ def _delete(
     if run_id is not None:
         entries = data.append(events, run=run_id, sync=False)
     elif len(events) == 1:
-        entries = data.append(events, sync=False)
+        entries = data.append(events, sync=True)
     else:
         entries = data.append_run(events)
     # In a run, what was committed before loses its files when the run commits.
     gone = mine if run_id is not None else committed
-    paths = map(data.projections.paths.path_of, gone) if delete_files else ()
-    if delete_files or run_id is None:
-        data.sweep(paths, "deleted", entries[-1].position)
+    if delete_files:
+        data.sweep_after(entries[-1], map(data.projections.paths.path_of, gone), "deleted")
 
 
 def _dependents(data: Dataset, sight: Sight, rows: Sequence[int], *, follow: bool) -> list[int]:

@@ -42,10 +42,11 @@ def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str
             events.append(data.registration(record, imported=True))
         except ChainfoldError as error:
             raise ManifestError(f"item {index} of the manifest: {error}") from error
-    for record in records:
-        _bring_file(data, record, results_dir)
+    root = Path(results_dir).resolve()
     with data.writing():
         check_open(data, run_id)
+        for record in records:
+            _bring_file(data, record, root)
         if run_id is not None:
             data.append(events, run=run_id, sync=False)
         else:
@@ -118,15 +119,13 @@ def _generated_id(index: int, fields: Mapping[str, Any]) -> str:
     return f"imported:{step}:{name}:{index}:all"
 
 
-def _bring_file(data: Dataset, record: ArtifactRecord, results_dir: Path) -> None:
+def _bring_file(data: Dataset, record: ArtifactRecord, root: Path) -> None:
     """Copy a file in that is missing here and is where the manifest comes from."""
     if data.blobs.locate(record.path).exists():
         return
-    root = Path(results_dir).resolve()
     for candidate in (root / record.path, root / "binaries" / data.name / record.path):
-        found = candidate.resolve()
-        if found.is_file() and found.is_relative_to(root):
-            content = found.read_bytes()
+        if candidate.is_file() and candidate.resolve().is_relative_to(root):
+            content = candidate.read_bytes()
             if digest_of(content) == record.content_hash:
                 data.blobs.put(record.path, content, sync=True)
                 return

@@ -83,12 +83,12 @@ def commit(data: Dataset, run_id: str) -> list[int]:
         rows = sorted(run.own.values()) if run is not None else []
         doomed = [row for row, with_files in run.doomed.items() if with_files] if run is not None else []
         purges = run is not None and run.purges
-        (entry,) = data.append([RunCommitted()], run=run_id, sync=False)
+        (entry,) = data.append([RunCommitted()], run=run_id, sync=True)
         paths = list(map(data.projections.paths.path_of, doomed))
         if purges:
             paths += [path for path, _ in data.blobs.scan()]
         reason: SweepReason = "purged" if purges else "deleted"
-        data.sweep(paths, reason, entry.position)
+        data.sweep_after(entry, paths, reason)
     return rows
 
 
@@ -107,8 +107,8 @@ def roll_back(data: Dataset, run_id: str, reason: RollbackReason, detail: str = 
         run = data.projections.runs.open(run_id)
         rows = list(run.rows) if run is not None else []
         count = len(run.own) if run is not None else 0
-        (entry,) = data.append([RunRolledBack(reason, detail)], run=run_id, sync=False)
-        data.sweep(brought_in_vain(data, rows), "rolled-back", entry.position)
+        (entry,) = data.append([RunRolledBack(reason, detail)], run=run_id, sync=True)
+        data.sweep_after(entry, brought_in_vain(data, rows), "rolled-back")
     return count
 
 

@@ -3,11 +3,11 @@
 import warnings
 from collections.abc import Sequence
 
-from chainfold.commands.collecting import delete_ids, deletions
+from chainfold.commands.collecting import deletions
 from chainfold.commands.registering import repetition
 from chainfold.dataset import Dataset
 from chainfold.errors import NotFoundError
-from chainfold.events import AnyEvent
+from chainfold.events import AnyEvent, Entry
 
 
 def take_back(data: Dataset, rows: Sequence[int]) -> int:
@@ -21,42 +21,82 @@ def take_back(data: Dataset, rows: Sequence[int]) -> int:
     if not rows:
         return 0
     with data.writing():
-        projections, visibility = data.projections, data.projections.visibility
-        first: dict[str, int] = {}
-        for row in rows:
-            first.setdefault(projections.artifact_id(row), row)
         mine = set(rows)
-        ids = [each for each in first if projections.live_row(each) in mine]
-        events: list[AnyEvent] = [*deletions(ids, delete_files=True)]
-        for artifact_id in ids:
-            since = visibility.visible_from[first[artifact_id]]
-            for row in reversed(projections.ids.rows(artifact_id)):
-                if visibility.removed_at[row] == since and visibility.visible_from[row] < since:
-                    events += _restored(data, row)
-                    break
-        if ids:
-            entries = data.append_run(events)
-            paths = dict.fromkeys(projections.paths.path_of(row) for row in rows)
-            brought = [path for path in paths if projections.paths.bringer(path) in mine]
-            data.sweep(brought, "rolled-back", entries[-1].position)
-    return len(ids)
+        live = [row for row in rows if data.projections.visibility.is_live(row)]
+        cause: Entry | None = None
+        if live:
+            ids = list(map(data.projections.artifact_id, live))
+            events: list[AnyEvent] = [*deletions(ids, delete_files=True)]
+            for row in live:
+                events += _first_restored(data, [_replaced(data, row, mine)])
+            cause = data.append_run(events)[-1]
+        _sweep_brought(data, mine, cause)
+    return len(live)
 
 
 def take_back_in_run(data: Dataset, rows: Sequence[int], run_id: str) -> int:
-    """Delete what a joined registry registered in a run that goes on without it."""
+    """Take from a run that goes on what a joined registry registered in it.
+
+    What that had replaced in the run, or hidden from it, is registered again: a deletion would doom what is
+    committed under the same id.
+
+    Returns:
+        How many artifacts were taken back.
+    """
+    if not rows:
+        return 0
     with data.writing():
         run = data.projections.runs.open(run_id)
-        own = run.own if run is not None else {}
-        ids = [data.projections.artifact_id(row) for row in rows]
-        ids = [each for each, row in zip(ids, rows, strict=True) if own.get(each) == row]
-        if ids:
-            delete_ids(data, ids, run_id, delete_files=True)
-    return len(ids)
+        if run is None:
+            return 0
+        mine = set(rows)
+        ids: list[str] = []
+        again: list[AnyEvent] = []
+        own = [row for row in rows if run.own.get(data.projections.artifact_id(row)) == row]
+        for row in own:
+            hidden = data.projections.live_row(data.projections.artifact_id(row))
+            if hidden in run.doomed:
+                hidden = None
+            restored = _first_restored(data, [_replaced(data, row, mine), hidden])
+            again += restored
+            if not restored:
+                ids.append(data.projections.artifact_id(row))
+        cause: Entry | None = None
+        if own:
+            events: list[AnyEvent] = [*deletions(ids, delete_files=False), *again]
+            cause = data.append(events, run=run_id, sync=False)[-1]
+        _sweep_brought(data, mine, cause)
+    return len(own)
 
 
-def _restored(data: Dataset, row: int) -> list[AnyEvent]:
-    try:
-        return [repetition(data, row)]
-    except NotFoundError as error:
-        warnings.warn(f"what was superseded is not back: {error}", UserWarning, stacklevel=4)
-        return []
+def _replaced(data: Dataset, row: int, mine: set[int]) -> int | None:
+    """The registration whose place one took; when that is taken back too, the one before it."""
+    visibility = data.projections.visibility
+    rows = data.projections.ids.rows(data.projections.artifact_id(row))
+    ended = {visibility.removed_at[each]: each for each in rows}
+    earlier: int | None = row
+    while earlier in mine:
+        earlier = ended.get(visibility.positions[earlier] + 1)
+    return earlier
+
+
+def _first_restored(data: Dataset, rows: Sequence[int | None]) -> list[AnyEvent]:
+    """The event that repeats the first of the registrations whose file is still there."""
+    for row in rows:
+        if row is not None:
+            try:
+                return [repetition(data, row)]
+            except NotFoundError as error:
+                warnings.warn(f"what was superseded is not back: {error}", UserWarning, stacklevel=4)
+    return []
+
+
+def _sweep_brought(data: Dataset, mine: set[int], cause: Entry | None) -> None:
+    """Remove the files that these registrations brought and nothing needs."""
+    paths = data.projections.paths
+    found = dict.fromkeys(map(paths.path_of, sorted(mine)))
+    brought = [path for path in found if paths.bringer(path) in mine]
+    if cause is not None:
+        data.sweep_after(cause, brought, "rolled-back")
+    else:  # all of it was superseded or deleted before: only files are left to take back
+        data.sweep(brought, "rolled-back")

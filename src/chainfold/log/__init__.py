@@ -1,8 +1,17 @@
 """A dataset's ordered facts: lines, segments, sums, the Merkle tree and the checkpoint."""
 
+from chainfold.log.appending import LocalLog
 from chainfold.log.checkpoint import Checkpoint
 from chainfold.log.lines import ENTRY_LIMIT
 from chainfold.log.merkle import MerkleTree
-from chainfold.log.segments import SEGMENT_BYTES, LocalLog, LogRewoundError
+from chainfold.log.segments import SEGMENT_BYTES, LogReader, LogRewoundError
 
-__all__ = ["ENTRY_LIMIT", "SEGMENT_BYTES", "Checkpoint", "LocalLog", "LogRewoundError", "MerkleTree"]
+__all__ = [
+    "ENTRY_LIMIT",
+    "SEGMENT_BYTES",
+    "Checkpoint",
+    "LocalLog",
+    "LogReader",
+    "LogRewoundError",
+    "MerkleTree",
+]

@@ -1,34 +1,28 @@
-"""The log in local files: segments that only grow, read by anyone without a lock, appended to under one."""
+"""Reading a log in local files: by anyone, without a lock, while it grows."""
 
 import itertools
 import logging
 import re
-import time
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from chainfold.errors import ChainfoldError, CorruptionError, InvalidInputError, StorageError
+from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import (
-    AnyEvent,
     Entry,
-    RunCommitted,
-    RunRolledBack,
     decode_entry,
-    encode_entry,
 )
 from chainfold.log import checkpoint, lines
 from chainfold.log.merkle import MerkleTree
-from chainfold.storage import Appender, Files, Reader
+from chainfold.storage import Files, Reader
 
 SEGMENT_BYTES: Final = 64 << 20
 """A segment of this size or more is sealed: the next entry starts a new one."""
 _CHUNK_BYTES: Final = 1 << 20
 _SUM_BYTES: Final = 26
 _SEGMENT_NAME: Final = re.compile(r"([0-9]{20})\.jsonl\Z")
-_CLOSING: Final = (RunCommitted, RunRolledBack)
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +31,7 @@ class LogRewoundError(ChainfoldError):
     """Entries that were read, but never acknowledged, are gone again: whoever folded them starts over."""
 
 
-class _Segment:
+class Segment:
     """A file of entries: its first position, and how many of its bytes are known to be good."""
 
     def __init__(self, path: Path, first: int, reader: Reader) -> None:
@@ -47,16 +41,13 @@ class _Segment:
         self.end = 0
 
 
-class LocalLog:
-    """One dataset's log.
-
-    Reading takes no lock and changes nothing. `append` must be called with the dataset's lock held, after
-    `catch_up` and `recover`, so that what is appended follows all that others appended.
+class LogReader:
+    """One dataset's log, read only. It takes no lock and changes nothing.
 
     Attributes:
-        size: Entries read or appended so far.
+        size: Entries read so far.
         durable: How many entries are known to be durable.
-        damage: Set when the log is corrupt: reading stops before it, appending is refused with it.
+        damage: Set when the log is corrupt: reading stops before it.
     """
 
     def __init__(
@@ -69,18 +60,13 @@ class LocalLog:
         self.damage: ChainfoldError | None = None
         self._files = files
         self._segment_bytes = segment_bytes
-        self._segments: list[_Segment] = []
+        self._segments: list[Segment] = []
         self._offsets = array("Q")
         self._sum = lines.genesis(dataset)
         self._last_at = ""
         self._fresh = True
         self._torn_at: tuple[int, int] | None = None
-        self._appender: Appender | None = None
-        self._appender_of: _Segment | None = None
-        self._failure: StorageError | None = None
         self._tree = MerkleTree()
-
-    # reading
 
     def catch_up(self) -> Iterator[Entry]:
         """The entries that follow those read so far; each is counted as it is yielded.
@@ -179,71 +165,26 @@ class LocalLog:
         Raises:
             CorruptionError: If it is not a checkpoint.
         """
+        path = self.folder / "checkpoint"
         try:
-            return checkpoint.parse(self._files.read(self.folder / "checkpoint"))
+            text = self._files.read(path)
+            while (again := self._files.read(path)) != text:
+                text = again  # a writer was just at it
         except FileNotFoundError:
             return None
+        return checkpoint.parse(text)
 
     def close(self) -> None:
         """Let go of all files."""
         for segment in self._segments:
             segment.reader.close()
-        if self._appender is not None:
-            self._appender.close()
-            self._appender = None
 
-    # appending
-
-    def recover(self) -> None:
-        """Move a torn tail aside. Call with the lock held, after `catch_up`.
-
-        Raises:
-            CorruptionError: If the log is damaged: it says where, and what to restore.
-            StorageError: If an earlier sync failed, or the tail cannot be moved.
-        """
-        self._refuse_if_broken()
-        if not self._segments:
-            return
-        segment = self._segments[-1]
-        if segment.reader.size() > segment.end:
-            self._quarantine(segment)
-
-    def append(
-        self, events: Sequence[AnyEvent], *, actor: str, run: str | None = None, sync: bool
-    ) -> list[Entry]:
-        """Append events as entries, all or none; with `sync` the whole log is durable when it returns.
-
-        Raises:
-            InvalidInputError: If an event is too large for an entry.
-            StorageError: If the system refuses. Nothing was acknowledged; after a failed sync the log takes
-                no more entries until it is opened anew.
-        """
-        self._refuse_if_broken()
-        entries, sealed, total = self._sealed(events, actor, run)
-        data = b"".join(line + b"\n" for line in sealed)
-        segment, appender = self._segment_to_append()
-        try:
-            appender.append(data)
-        except BaseException:
-            appender.truncate(segment.end)
-            raise
-        if sync:
-            self._synced(appender.sync)
-        if self._tree.size == self.size:
-            self._tree.extend(sealed)
-        for entry, line in zip(entries, sealed, strict=True):
-            self._accept(segment, entry.at, len(line) + 1, total)
-        if sync:
-            self.durable = self.size
-            self._write_checkpoint()
-        return entries
-
-    # reading, inside
+    # inside
 
     def _ends_early(self) -> bool:
         return self._fresh and self.damage is None and self.size < self.durable
 
-    def _growing(self) -> _Segment | None:
+    def _growing(self) -> Segment | None:
         """The segment that has bytes not read yet, opened if it is a new one."""
         if self._segments:
             segment = self._segments[-1]
@@ -256,19 +197,18 @@ class LocalLog:
                 return None
         return self._open_segment()
 
-    def _open_segment(self) -> _Segment | None:
+    def _open_segment(self) -> Segment | None:
         if self._segments and self._segments[-1].first == self.size:
             return None  # the last segment is still empty
         path = self._path_of(self.size)
-        try:
-            reader = self._files.reader(path)
-        except FileNotFoundError:
+        if self._files.size(path) is None:
             return None
-        segment = _Segment(path, self.size, reader)
+        reader = self._files.reader(path)
+        segment = Segment(path, self.size, reader)
         self._segments.append(segment)
         return segment if reader.size() else None
 
-    def _read_on(self, segment: _Segment) -> Iterator[Entry]:
+    def _read_on(self, segment: Segment) -> Iterator[Entry]:
         """The good entries after the segment's known end, up to the first line that is bad or unfinished."""
         while True:
             data = segment.reader.read(segment.end, _CHUNK_BYTES)
@@ -291,14 +231,14 @@ class LocalLog:
                     self.durable = entry.durable
                 yield entry
 
-    def _accept(self, segment: _Segment, at: str, length: int, total: int) -> None:
+    def _accept(self, segment: Segment, at: str, length: int, total: int) -> None:
         self._offsets.append(segment.end)
         segment.end += length
         self._sum = total
         self._last_at = at
         self.size += 1
 
-    def _judge(self, segment: _Segment, bad: bytes) -> None:
+    def _judge(self, segment: Segment, bad: bytes) -> None:
         """Tell a torn tail, which is left to the next writer, from corruption, which is never touched."""
         if self._torn_at == (segment.first, segment.end):
             return
@@ -313,7 +253,7 @@ class LocalLog:
         else:
             self._torn_at = (segment.first, segment.end)
 
-    def _durable_after(self, segment: _Segment) -> int:
+    def _durable_after(self, segment: Segment) -> int:
         """The durable size that good lines behind a bad one state.
 
         A line counts when its sum follows from the sum that the line before it states.
@@ -366,7 +306,7 @@ class LocalLog:
             f"{restore} from a copy, then open the workspace again"
         )
 
-    def _place(self, segment: _Segment, offset: int, position: int) -> str:
+    def _place(self, segment: Segment, offset: int, position: int) -> str:
         return self._place_of(segment.path, offset, position)
 
     def _place_of(self, path: Path, offset: int, position: int) -> str:
@@ -384,101 +324,3 @@ class LocalLog:
             return lines.genesis(self.dataset)
         earlier = self._segments[index - 1]
         return lines.stated_sum(earlier.reader.read(earlier.end - 1 - _SUM_BYTES, _SUM_BYTES))
-
-    # appending, inside
-
-    def _refuse_if_broken(self) -> None:
-        if self.damage is not None:
-            raise self.damage
-        if self._failure is not None:
-            raise self._failure
-
-    def _sealed(
-        self, events: Sequence[AnyEvent], actor: str, run: str | None
-    ) -> tuple[list[Entry], list[bytes], int]:
-        at, total = lines.now(self._last_at), self._sum
-        entries, sealed = [], []
-        for number, event in enumerate(events):
-            # Inside a run nothing is promised yet; every other entry states what was durable before it.
-            durable = None if run is not None and not isinstance(event, _CLOSING) else self.durable
-            entry = Entry(self.size + number, at, actor, event, run, durable)
-            line, total = lines.seal(encode_entry(entry), total)
-            if len(line) > lines.ENTRY_LIMIT:
-                raise InvalidInputError(
-                    f"a {event.kind!r} event takes {len(line):,} bytes, and an entry of the log at most "
-                    f"{lines.ENTRY_LIMIT:,}: shorten its names or its list of dependencies"
-                )
-            entries.append(entry)
-            sealed.append(line)
-        return entries, sealed, total
-
-    def _segment_to_append(self) -> tuple[_Segment, Appender]:
-        segment = self._segments[-1] if self._segments else None
-        if segment is None or (segment.end >= self._segment_bytes and segment.first < self.size):
-            segment = self._new_segment()
-        if self._appender is None or self._appender_of is not segment:
-            if self._appender is not None:
-                self._appender.close()
-            self._appender = self._files.appender(segment.path, create=False)
-            self._appender_of = segment
-            if segment.end == 0:  # also when the writer that created it died before this
-                self._synced(lambda: self._files.sync_folder(segment.path.parent))
-        return segment, self._appender
-
-    def _new_segment(self) -> _Segment:
-        """Seal the last segment and start the next: the sealed one is durable before the new name is."""
-        if self._segments:
-            appender = self._files.appender(self._segments[-1].path, create=False)
-            try:
-                self._synced(appender.sync)
-            finally:
-                appender.close()
-        path = self._path_of(self.size)
-        self._files.make_folder(path.parent)
-        self._files.appender(path, create=True).close()
-        segment = _Segment(path, self.size, self._files.reader(path))
-        self._segments.append(segment)
-        return segment
-
-    def _synced(self, sync: Callable[[], None]) -> None:
-        try:
-            sync()
-        except StorageError as error:
-            self._failure = error
-            raise
-
-    def _write_checkpoint(self) -> None:
-        """Say what is durable. The entries are, whatever becomes of this: a failure is only logged."""
-        aside = self.folder / "checkpoint.new"
-        text = checkpoint.Checkpoint(lines.origin(self.dataset), self.size, self.root()).text()
-        try:
-            self._files.remove(aside)
-            self._files.write_new(aside, text, sync=False)
-            self._files.rename(aside, self.folder / "checkpoint")
-        except OSError as error:
-            logger.warning("the checkpoint of %r was not updated: %s", self.dataset, error)
-
-    def _quarantine(self, segment: _Segment) -> None:
-        """Move everything from the first bad byte on to a file aside, then cut it off."""
-        folder = self.folder / "quarantine"
-        self._files.make_folder(folder)
-        stamp = f"{time.time_ns():020d}"
-        torn = segment.reader.read(segment.end, segment.reader.size() - segment.end)
-        kept = folder / f"{segment.path.stem}-{segment.end}-{stamp}.torn"
-        self._files.write_new(kept, torn, sync=True)
-        for name, _ in sorted(self._files.scan(segment.path.parent)):
-            if name > segment.path.name:  # never acknowledged either: they follow what was torn
-                self._files.rename(segment.path.parent / name, folder / f"{name}-{stamp}.torn")
-        self._files.sync_folder(folder)
-        appender = self._files.appender(segment.path, create=False)
-        try:
-            appender.truncate(segment.end)
-            appender.sync()
-        finally:
-            appender.close()
-        logger.warning(
-            "%s: moved an unfinished tail of %d bytes, never acknowledged, to %s",
-            self._place(segment, segment.end, self.size),
-            len(torn),
-            kept,
-        )

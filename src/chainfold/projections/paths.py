@@ -1,7 +1,9 @@
 """Files: which registration brought them, who refers to them, what took them."""
 
 from array import array
+from collections.abc import Sequence
 
+from chainfold.projections.visibility import NEVER
 from chainfold.records import ArtifactRecord
 
 
@@ -39,6 +41,16 @@ class Paths:
         number = self._number_of_row[row]
         self._references[number] += 1
         return self._references[number] == 1
+
+    def adopt(self, row: int, visible_from: Sequence[int]) -> None:
+        """Make a registration that is seen the bringer of its file, where an unseen one brought it.
+
+        Else a rollback of the run that brought it would take a file that others have in their history.
+        """
+        number = self._number_of_row[row]
+        bringer = self._bringers.get(number)
+        if bringer is not None and visible_from[bringer] == NEVER:
+            self._bringers[number] = row
 
     def release(self, row: int) -> bool:
         """It is no longer live; True if it was the only one."""

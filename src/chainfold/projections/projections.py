@@ -188,6 +188,7 @@ class Projections:
         if earlier is not None:
             self._hide(earlier)
         self.visibility.visible_from[row] = self.size
+        self.paths.adopt(row, self.visibility.visible_from)
         self.totals.show(row, self.size, first=self.paths.refer(row))
 
     def _hide(self, row: int) -> None:

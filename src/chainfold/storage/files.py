@@ -66,6 +66,13 @@ class Files(Protocol):
     def write_new(self, path: Path, data: bytes, *, sync: bool) -> None:
         """Write a file that must not exist yet; leave nothing behind on failure."""
 
+    def overwrite(self, path: Path, data: bytes) -> None:
+        """Replace the first bytes of a file that exists, in place, by at most a sector's worth (512).
+
+        Far cheaper than a new file and a rename, and for things that a crash, or a reader at that very
+        moment, may find torn without harm.
+        """
+
     def rename(self, source: Path, target: Path) -> None:
         """Give a file its name, replacing what had it, at once or not at all."""
 
@@ -186,6 +193,15 @@ class LocalFiles:
                 path.unlink()
                 raise
             os.close(descriptor)
+
+    def overwrite(self, path: Path, data: bytes) -> None:
+        """Replace the first bytes of a file that exists, in place, by at most a sector's worth (512)."""
+        with explained("overwrite", path):
+            descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW | _BINARY)
+            try:
+                os.write(descriptor, data)
+            finally:
+                os.close(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
         """Give a file its name, replacing what had it, at once or not at all."""

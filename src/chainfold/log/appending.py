@@ -1,0 +1,190 @@
+"""Appending to a log in local files: under the dataset's lock, all or nothing."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from chainfold.errors import InvalidInputError, StorageError
+from chainfold.events import AnyEvent, Entry, RunCommitted, RunRolledBack, encode_entry
+from chainfold.log import checkpoint, lines
+from chainfold.log.segments import SEGMENT_BYTES, LogReader, Segment
+from chainfold.storage import Appender, Files
+
+_SECTOR_BYTES: Final = 512
+_CLOSING: Final = (RunCommitted, RunRolledBack)
+
+logger = logging.getLogger(__name__)
+
+
+class LocalLog(LogReader):
+    """One dataset's log, to read and to append to.
+
+    `append` must be called with the dataset's lock held, after `catch_up` and `recover`, so that what is
+    appended follows all that others appended.
+    """
+
+    def __init__(
+        self, folder: Path, dataset: str, files: Files, *, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        super().__init__(folder, dataset, files, segment_bytes=segment_bytes)
+        self._appender: Appender | None = None
+        self._appender_of: Segment | None = None
+        self._failure: StorageError | None = None
+
+    def close(self) -> None:
+        """Let go of all files."""
+        super().close()
+        if self._appender is not None:
+            self._appender.close()
+            self._appender = None
+
+    def recover(self) -> None:
+        """Move a torn tail aside. Call with the lock held, after `catch_up`.
+
+        Raises:
+            CorruptionError: If the log is damaged: it says where, and what to restore.
+            StorageError: If an earlier sync failed, or the tail cannot be moved.
+        """
+        self._refuse_if_broken()
+        if not self._segments:
+            return
+        segment = self._segments[-1]
+        if segment.reader.size() > segment.end:
+            self._quarantine(segment)
+
+    def append(
+        self, events: Sequence[AnyEvent], *, actor: str, run: str | None = None, sync: bool
+    ) -> list[Entry]:
+        """Append events as entries, all or none; with `sync` the whole log is durable when it returns.
+
+        Raises:
+            InvalidInputError: If an event is too large for an entry.
+            StorageError: If the system refuses. Nothing was acknowledged; after a failed sync the log takes
+                no more entries until it is opened anew.
+        """
+        self._refuse_if_broken()
+        entries, sealed, total = self._sealed(events, actor, run)
+        data = b"".join(line + b"\n" for line in sealed)
+        segment, appender = self._segment_to_append()
+        try:
+            appender.append(data)
+        except BaseException:
+            appender.truncate(segment.end)
+            raise
+        if sync:
+            self._synced(appender.sync)
+        if self._tree.size == self.size:
+            self._tree.extend(sealed)
+        for entry, line in zip(entries, sealed, strict=True):
+            self._accept(segment, entry.at, len(line) + 1, total)
+        if sync:
+            self.durable = self.size
+            self._write_checkpoint()
+        return entries
+
+    # inside
+
+    def _refuse_if_broken(self) -> None:
+        if self.damage is not None:
+            raise self.damage
+        if self._failure is not None:
+            raise self._failure
+
+    def _sealed(
+        self, events: Sequence[AnyEvent], actor: str, run: str | None
+    ) -> tuple[list[Entry], list[bytes], int]:
+        at, total = lines.now(self._last_at), self._sum
+        entries, sealed = [], []
+        for number, event in enumerate(events):
+            # Inside a run nothing is promised yet; every other entry states what was durable before it.
+            durable = None if run is not None and not isinstance(event, _CLOSING) else self.durable
+            entry = Entry(self.size + number, at, actor, event, run, durable)
+            line, total = lines.seal(encode_entry(entry), total)
+            if len(line) > lines.ENTRY_LIMIT:
+                raise InvalidInputError(
+                    f"a {event.kind!r} event takes {len(line):,} bytes, and an entry of the log at most "
+                    f"{lines.ENTRY_LIMIT:,}: shorten its names or its list of dependencies"
+                )
+            entries.append(entry)
+            sealed.append(line)
+        return entries, sealed, total
+
+    def _segment_to_append(self) -> tuple[Segment, Appender]:
+        segment = self._segments[-1] if self._segments else None
+        if segment is None or (segment.end >= self._segment_bytes and segment.first < self.size):
+            segment = self._new_segment()
+        if self._appender is None or self._appender_of is not segment:
+            if self._appender is not None:
+                self._appender.close()
+            self._appender = self._files.appender(segment.path, create=False)
+            self._appender_of = segment
+            if segment.end == 0:  # also when the writer that created it died before this
+                self._synced(lambda: self._files.sync_folder(segment.path.parent))
+        return segment, self._appender
+
+    def _new_segment(self) -> Segment:
+        """Seal the last segment and start the next: the sealed one is durable before the new name is."""
+        if self._segments:
+            appender = self._files.appender(self._segments[-1].path, create=False)
+            try:
+                self._synced(appender.sync)
+            finally:
+                appender.close()
+        path = self._path_of(self.size)
+        self._files.make_folder(path.parent)
+        self._files.appender(path, create=True).close()
+        segment = Segment(path, self.size, self._files.reader(path))
+        self._segments.append(segment)
+        return segment
+
+    def _synced(self, sync: Callable[[], None]) -> None:
+        try:
+            sync()
+        except StorageError as error:
+            self._failure = error
+            raise
+
+    def _write_checkpoint(self) -> None:
+        """Say what is durable. The entries are, whatever becomes of this: a failure is only logged.
+
+        The first is renamed into place, the later ones are written over it: they never get shorter, and fit a
+        sector. A new file and a rename each time would cost as much as the entry itself.
+        """
+        path, aside = self.folder / "checkpoint", self.folder / "checkpoint.new"
+        text = checkpoint.Checkpoint(lines.origin(self.dataset), self.size, self.root()).text()
+        try:
+            if self._files.size(path) in range(1, min(len(text), _SECTOR_BYTES) + 1):
+                self._files.overwrite(path, text)
+                return
+            self._files.remove(aside)
+            self._files.write_new(aside, text, sync=False)
+            self._files.rename(aside, path)
+        except OSError as error:
+            logger.warning("the checkpoint of %r was not updated: %s", self.dataset, error)
+
+    def _quarantine(self, segment: Segment) -> None:
+        """Move everything from the first bad byte on to a file aside, then cut it off."""
+        folder = self.folder / "quarantine"
+        self._files.make_folder(folder)
+        stamp = f"{time.time_ns():020d}"
+        torn = segment.reader.read(segment.end, segment.reader.size() - segment.end)
+        kept = folder / f"{segment.path.stem}-{segment.end}-{stamp}.torn"
+        self._files.write_new(kept, torn, sync=True)
+        for name, _ in sorted(self._files.scan(segment.path.parent)):
+            if name > segment.path.name:  # never acknowledged either: they follow what was torn
+                self._files.rename(segment.path.parent / name, folder / f"{name}-{stamp}.torn")
+        self._files.sync_folder(folder)
+        appender = self._files.appender(segment.path, create=False)
+        try:
+            appender.truncate(segment.end)
+            appender.sync()
+        finally:
+            appender.close()
+        logger.warning(
+            "%s: moved an unfinished tail of %d bytes, never acknowledged, to %s",
+            self._place(segment, segment.end, self.size),
+            len(torn),
+            kept,
+        )
