@@ -8,16 +8,14 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from chainfold.chain import (
-    OperatorChain,
-    OperatorNode,
-    compute_chain_hash,
+from chainfold.artifact_ids import (
     fold_order,
     generate_artifact_id_v3,
     is_v3_artifact_id,
     parse_artifact_id_v3,
     split_artifact_id,
 )
+from chainfold.chain import OperatorChain, OperatorNode, compute_chain_hash
 from chainfold.errors import InvalidInputError
 from chainfold.testing import strategies as own
 

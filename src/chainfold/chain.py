@@ -1,38 +1,21 @@
-"""Chains of operators, and the ids of the artifacts that they lead to.
-
-The text of a chain, with nothing between the tokens:
-
-    path       = "" | group (">" group)*            oldest first
-    group      = node ("+" node)*                   parallel branches, merged by what follows
-    node       = "s" number "." class [qualifiers]
-    qualifiers = "[" at least one of "br=0.1", "src=1", "sub=0", in this order, joined by "," "]"
-    number     = decimal, no leading zeros, at most 18 digits
-    class      = characters that are no white space, no control characters, none of > + [ ] , =
-
-So `+` binds tighter than `>`: in `s1.A>s2.B[br=0]+s2.B[br=1]>s3.M` both B are fed by A, and M by both B.
-Every chain has one text and every text one chain: a path is a key.
-
-The id of an artifact is `{pipeline_id}${hash of the chain's text}:{fold or "all"}`.
-"""
+"""Chains of operators: how an artifact came to be, oldest operator first. `grammar.py` has their text."""
 
 import hashlib
-import operator
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
 from typing import Any, Self
 
 from chainfold.errors import InvalidInputError
+from chainfold.grammar import (
+    CLASS_NAME,
+    checked_text,
+    parse_node,
+    unparsable,
+    whole_number,
+    whole_numbers,
+)
 
-_MAX_DIGITS = 18
-_DECIMAL = re.compile("0|[1-9][0-9]*")
-_DIGITS = re.compile(f"[0-9]{{1,{_MAX_DIGITS}}}")
-_UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"  # surrogates too: they have no UTF-8
-_CLASS = re.compile(rf"[^>+\[\],=\s{_UNPRINTABLE}]+")
-_FOLD_WORD = re.compile(rf"[^:{_UNPRINTABLE}]+")
-_CHAIN_HASH = re.compile("[A-Za-z0-9_-]+")
-_SHARED = "all"
 _SHA256_HEX_DIGITS = 64
 
 
@@ -62,21 +45,21 @@ class OperatorNode:
     operator_name: str | None = None
 
     def __post_init__(self) -> None:
-        self.step_index = _whole("step_index", self.step_index)
-        if _CLASS.fullmatch(_text("operator_class", self.operator_class)) is None:
+        self.step_index = whole_number("step_index", self.step_index)
+        if CLASS_NAME.fullmatch(checked_text("operator_class", self.operator_class)) is None:
             raise InvalidInputError(
                 "operator_class must be a name without white space, control characters or > + [ ] , =, "
                 f"not {self.operator_class!r:.80}"
             )
-        self.branch_path = _wholes("branch_path", self.branch_path)
+        self.branch_path = whole_numbers("branch_path", self.branch_path)
         if self.source_index is not None:
-            self.source_index = _whole("source_index", self.source_index)
+            self.source_index = whole_number("source_index", self.source_index)
         if self.fold_id is not None and not isinstance(self.fold_id, str):
-            self.fold_id = _whole("fold_id", self.fold_id)
+            self.fold_id = whole_number("fold_id", self.fold_id)
         if self.substep_index is not None:
-            self.substep_index = _whole("substep_index", self.substep_index)
+            self.substep_index = whole_number("substep_index", self.substep_index)
         if self.operator_name is not None:
-            self.operator_name = _text("operator_name", self.operator_name)
+            self.operator_name = checked_text("operator_name", self.operator_name)
 
     def __repr__(self) -> str:
         return f"OperatorNode({self.to_key()})"
@@ -100,9 +83,9 @@ class OperatorNode:
         Raises:
             InvalidInputError: If the text is not exactly a key; the message has the position, from 0.
         """
-        values, end = _parse_node(key, 0)
+        values, end = parse_node(key, 0)
         if end != len(key):
-            raise _unparsable(key, end, "the end of the key")
+            raise unparsable(key, end, "the end of the key")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,7 +161,7 @@ class OperatorChain:
 
     def __post_init__(self) -> None:
         self.nodes = list(self.nodes)
-        self.parallel = frozenset(_wholes("parallel", self.parallel))
+        self.parallel = frozenset(whole_numbers("parallel", self.parallel))
         if not self.parallel <= frozenset(range(1, len(self.nodes))):
             raise InvalidInputError("parallel must be positions of nodes that follow another node")
 
@@ -307,14 +290,14 @@ class OperatorChain:
         parallel: set[int] = set()
         position = 0
         while path:
-            values, position = _parse_node(path, position)
+            values, position = parse_node(path, position)
             nodes.append(OperatorNode(**values))
             if position == len(path):
                 break
             if path[position] == "+":
                 parallel.add(len(nodes))
             elif path[position] != ">":
-                raise _unparsable(path, position, "'>', '+' or the end")
+                raise unparsable(path, position, "'>', '+' or the end")
             position += 1
         return cls(nodes, pipeline_id, parallel=frozenset(parallel))
 
@@ -373,172 +356,3 @@ def compute_chain_hash(chain_path: str, length: int = 12) -> str:
     except UnicodeEncodeError as error:
         raise InvalidInputError(f"the chain path has no UTF-8: {error}") from error
     return hashlib.sha256(data).hexdigest()[:length]
-
-
-def generate_artifact_id_v3(
-    pipeline_id: str, chain: OperatorChain | str, fold_id: int | str | None = None
-) -> str:
-    """The id of the artifact that a chain leads to: `0001_pls$66db6515faf4:0`, or `:all` without a fold.
-
-    Raises:
-        InvalidInputError: If the fold could not be read back from the id: a negative number, a bool, a word
-            that is empty, spells a number or `all`, or holds `:` or control characters.
-    """
-    path = chain if isinstance(chain, str) else chain.to_path()
-    if fold_id is None:
-        fold = _SHARED
-    elif not isinstance(fold_id, str):
-        fold = str(_whole("fold_id", fold_id))
-    elif _parse_fold(fold_id) == fold_id:
-        fold = fold_id
-    else:
-        raise InvalidInputError(
-            f"fold_id must be a number, or a word that is neither one nor 'all', not {fold_id!r}"
-        )
-    return f"{pipeline_id}${compute_chain_hash(path)}:{fold}"
-
-
-def parse_artifact_id_v3(artifact_id: str) -> tuple[str, str, int | str | None]:
-    """The pipeline id, the chain's hash and the fold. A pipeline id may hold `$` and `:`, or be empty.
-
-    Raises:
-        InvalidInputError: If the id has another form.
-    """
-    head, _, fold = artifact_id.rpartition(":")
-    pipeline_id, dollar, chain_hash = head.rpartition("$")
-    if not dollar or _CHAIN_HASH.fullmatch(chain_hash) is None:
-        raise InvalidInputError(f"not an id of the form pipeline$hash:fold: {artifact_id!r:.200}")
-    return pipeline_id, chain_hash, _parse_fold(fold)
-
-
-def is_v3_artifact_id(artifact_id: str) -> bool:
-    """Whether an id has the form `pipeline$hash:fold`."""
-    try:
-        parse_artifact_id_v3(artifact_id)
-    except InvalidInputError:
-        return False
-    return True
-
-
-def split_artifact_id(artifact_id: str) -> tuple[str, int | str | None]:
-    """The pipeline id and the fold of an id in any form.
-
-    In forms other than `pipeline$hash:fold`, such as `0001:3:all`, the pipeline id is what stands before the
-    first `:`, the fold what stands after the last one when it is a number.
-    """
-    if is_v3_artifact_id(artifact_id):
-        pipeline_id, _, fold = parse_artifact_id_v3(artifact_id)
-        return pipeline_id, fold
-    pipeline_id, _, rest = artifact_id.partition(":")
-    last = rest.rpartition(":")[2]
-    return pipeline_id, int(last) if _DIGITS.fullmatch(last) else None
-
-
-def fold_order(fold: int | str | None) -> tuple[int, int, str]:
-    """A key that sorts folds: the shared one first, then numbers, then words."""
-    if fold is None:
-        return 0, 0, ""
-    return (2, 0, fold) if isinstance(fold, str) else (1, fold, "")
-
-
-def _parse_fold(text: str) -> int | str | None:
-    """A fold as an id spells it."""
-    if text == _SHARED:
-        return None
-    if _DECIMAL.fullmatch(text):
-        if len(text) > _MAX_DIGITS:
-            raise InvalidInputError(f"fold_id must have at most {_MAX_DIGITS} digits")
-        return int(text)
-    if _FOLD_WORD.fullmatch(text):
-        return text
-    raise InvalidInputError(
-        f"fold_id must be a number or a word without ':' or control characters: {text!r:.80}"
-    )
-
-
-def _whole(name: str, value: Any) -> int:
-    """A whole number that a path can spell; numpy's become Python's."""
-    try:
-        number: int | None = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise InvalidInputError(f"{name} must be a whole number, not {type(value).__name__}")
-    if number < 0:
-        raise InvalidInputError(f"{name} must not be negative")
-    if number >= 10**_MAX_DIGITS:
-        raise InvalidInputError(f"{name} must have at most {_MAX_DIGITS} digits")
-    return number
-
-
-def _text(name: str, value: Any) -> str:
-    """A text, which numpy's are too."""
-    if not isinstance(value, str):
-        raise InvalidInputError(f"{name} must be text, not {type(value).__name__}")
-    return value
-
-
-def _wholes(name: str, values: Any) -> list[int]:
-    """A new list of whole numbers; None is an empty one."""
-    if values is None:
-        return []
-    if not isinstance(values, Iterable):
-        raise InvalidInputError(f"{name} must be whole numbers, not {type(values).__name__}")
-    return [_whole(name, value) for value in values]
-
-
-def _parse_node(text: str, position: int) -> tuple[dict[str, Any], int]:
-    """The fields of the node that starts at a position, and the position after it."""
-    position = _expect(text, position, "s")
-    step, position = _parse_number(text, position)
-    position = _expect(text, position, ".")
-    name = _CLASS.match(text, position)
-    if name is None:
-        raise _unparsable(text, position, "the name of a class")
-    values: dict[str, Any] = {"step_index": step, "operator_class": name[0]}
-    qualifiers, position = _parse_qualifiers(text, name.end())
-    return values | qualifiers, position
-
-
-def _parse_qualifiers(text: str, position: int) -> tuple[dict[str, Any], int]:
-    """The fields in the brackets that may start at a position, and the position after them."""
-    values: dict[str, Any] = {}
-    left = [("br=", "branch_path"), ("src=", "source_index"), ("sub=", "substep_index")]
-    opening = "["
-    while left and text.startswith(opening, position):
-        position += 1
-        at = next((at for at, (token, _) in enumerate(left) if text.startswith(token, position)), None)
-        if at is None:
-            raise _unparsable(text, position, " or ".join(repr(token) for token, _ in left))
-        token, name = left[at]
-        del left[: at + 1]
-        number, position = _parse_number(text, position + len(token))
-        values[name] = number
-        if name == "branch_path":
-            values[name] = [number]
-            while text.startswith(".", position):
-                number, position = _parse_number(text, position + 1)
-                values[name].append(number)
-        opening = ","
-    return values, _expect(text, position, "]") if values else position
-
-
-def _parse_number(text: str, position: int) -> tuple[int, int]:
-    """The number that starts at a position, and the position after it."""
-    digits = _DECIMAL.match(text, position)
-    if digits is None or digits.end() - position > _MAX_DIGITS:
-        raise _unparsable(text, position, f"a number of at most {_MAX_DIGITS} digits")
-    return int(digits[0]), digits.end()
-
-
-def _expect(text: str, position: int, token: str) -> int:
-    """The position after a token that must stand there."""
-    if not text.startswith(token, position):
-        raise _unparsable(text, position, repr(token))
-    return position + len(token)
-
-
-def _unparsable(text: str, position: int, expected: str) -> InvalidInputError:
-    """The error for a text that stops being a path at a position."""
-    found = repr(text[position : position + 12]) if position < len(text) else "the end"
-    return InvalidInputError(f"not a chain path: expected {expected} at position {position}, found {found}")

@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from chainfold.dataset import Dataset
-from chainfold.events import Entry
+from chainfold.events import AnyEvent, ArtifactsDeleted, DatasetPurged, Entry
 from chainfold.projections import NEVER
 from chainfold.records import ArtifactRecord
 
@@ -99,6 +99,15 @@ def _cause_of_removal(data: Dataset, row: int, removed: int) -> Entry:
     run = data.projections.runs.get(entry.run)
     for position in range(entry.position - 1, run.started if run is not None else 0, -1):
         earlier = data.log.entry(position)
-        if earlier.run == entry.run and earlier.event.kind in _STANDINGS:
+        if earlier.run == entry.run and visible_from[row] <= position and _meant(data, row, earlier.event):
             return earlier
     return entry
+
+
+def _meant(data: Dataset, row: int, event: AnyEvent) -> bool:
+    """Whether a deletion or purge is of a registration: one run may do several, of different artifacts."""
+    if isinstance(event, ArtifactsDeleted) and event.pipeline_id is not None:
+        return data.record(row).pipeline_id == event.pipeline_id
+    if isinstance(event, ArtifactsDeleted):
+        return data.projections.artifact_id(row) in event.artifact_ids
+    return isinstance(event, DatasetPurged)

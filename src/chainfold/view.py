@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from chainfold.chain import OperatorChain, fold_order, generate_artifact_id_v3
+from chainfold.artifact_ids import fold_order, generate_artifact_id_v3
+from chainfold.chain import OperatorChain
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of, with_prefix
 from chainfold.errors import (

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chainfold.artifact_ids import split_artifact_id
 from chainfold.blobs import check_relative
-from chainfold.chain import split_artifact_id
 from chainfold.commands.registering import check_id, check_open, check_text, check_type
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
