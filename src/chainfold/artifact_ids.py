@@ -1,4 +1,4 @@
-"""Artifact ids: `{pipeline_id}${hash of the chain's path}:{fold or "all"}`, or another form of the caller's."""
+"""Artifact ids: `{pipeline_id}${hash of the chain path}:{fold or "all"}`, or another form of the caller's."""
 
 import re
 
