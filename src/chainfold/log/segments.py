@@ -66,6 +66,7 @@ class LogReader:
         self._last_at = ""
         self._fresh = True
         self._torn_at: tuple[int, int] | None = None
+        self._next_path = (-1, folder)
         self._tree = MerkleTree()
 
     def catch_up(self) -> Iterator[Entry]:
@@ -313,7 +314,9 @@ class LogReader:
         return f"log of dataset {self.dataset!r}, segment {path.name}, byte {offset}, position {position}"
 
     def _path_of(self, first: int) -> Path:
-        return self.folder / "segments" / f"{first:020d}.jsonl"
+        if self._next_path[0] != first:  # asked for at each lookup while the last segment is full
+            self._next_path = (first, self.folder / "segments" / f"{first:020d}.jsonl")
+        return self._next_path[1]
 
     def _starts_segment(self, position: int) -> bool:
         index = bisect_right(self._segments, position, key=lambda segment: segment.first) - 1
