@@ -83,6 +83,24 @@ def test_a_run_whose_owner_was_killed_is_rolled_back_by_the_next(registry: Artif
     assert list((registry.workspace / "log" / "wheat" / "runs").iterdir()) == []
 
 
+def test_the_collector_removes_what_dead_processes_left(registry: ArtifactRegistry) -> None:
+    folder = registry.workspace / "log" / "wheat"
+    registry.register("kept", "p:1:all", "model")
+    with registry.run() as run, ArtifactRegistry(registry.workspace, "wheat") as other:
+        (folder / "runs" / "20260101T000000-0123456789ab.lock").touch()
+        old, new = folder / "aside" / "old", folder / "aside" / "new"
+        old.write_bytes(b"half a mod")
+        new.write_bytes(b"half a mod")
+        os.utime(old, (0, 0))
+        assert other.delete_orphaned_artifacts(dry_run=True) == ([], 0)
+        assert old.exists()
+        assert other.delete_orphaned_artifacts(dry_run=False) == ([], 0)
+        assert [path.name for path in (folder / "runs").iterdir()] == [f"{run.run_id}.lock"]
+        assert list((folder / "aside").iterdir()) == [new]
+        registry.register("mine", "p:2:all", "model")
+    assert list((folder / "runs").iterdir()) == []
+
+
 def test_a_living_run_is_left_alone(registry: ArtifactRegistry) -> None:
     with registry.run():
         registry.register("open", "p:1:all", "model")

@@ -1,5 +1,7 @@
 """Immutable bytes under `binaries/<dataset>/`, which holds nothing else."""
 
+import contextlib
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -94,6 +96,10 @@ class BlobStore:
         """Path and size in bytes of every file, in no order."""
         return self._files.scan(self.folder)
 
-    def aside(self) -> Iterator[tuple[Path, int]]:
-        """Path and size of what is being written, or was when a process died."""
-        return ((self._aside / name, size) for name, size in self._files.scan(self._aside))
+    def clear_aside(self, age_seconds: float) -> None:
+        """Remove files that were begun so long ago, and never got their name: their process died."""
+        for name, _ in self._files.scan(self._aside):
+            path = self._aside / name
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > age_seconds:
+                    self._files.remove(path)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from chainfold.commands.registering import check_open
-from chainfold.commands.running import living, roll_back
+from chainfold.commands.running import clear_locks, living, roll_back
 from chainfold.dataset import Dataset
 from chainfold.errors import ConflictError, DependentsError, InvalidInputError
 from chainfold.events import ArtifactsDeleted, DatasetPurged
@@ -13,6 +13,8 @@ from chainfold.references import ManifestReferences, orphaned_files
 
 DependentsPolicy = Literal["warn", "refuse", "cascade"]
 _NAMED_AT_MOST: Final = 20
+_ABANDONED_SECONDS: Final = 3_600
+"""Age from which a file that never got its name is taken to be left by a process that died."""
 _IDS_BYTES: Final = 40_000
 """Of artifact ids in one event: well below the limit of an entry."""
 
@@ -114,6 +116,8 @@ def delete_orphans(
 ) -> tuple[list[str], int]:
     """Remove the files that nothing refers to; with `dry_run` only say which.
 
+    What processes left that died (lock files, files that never got their name) goes too.
+
     Returns:
         Their paths, sorted, and their bytes.
 
@@ -127,6 +131,8 @@ def delete_orphans(
         return [path for path, _ in orphans], sum(size for _, size in orphans)
     living(data)
     with data.writing():
+        clear_locks(data)
+        data.blobs.clear_aside(_ABANDONED_SECONDS)
         orphans = orphaned_files(data, references)
         if not orphans:
             return [], 0

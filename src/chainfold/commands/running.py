@@ -50,14 +50,14 @@ def start(data: Dataset) -> Run:
     reap(data)
     run_id = new_run_id()
     data.files.make_folder(data.folder / "runs")
-    lock = try_lock(data.folder / "runs" / f"{run_id}.lock")
-    run = Run(run_id, lock)
-    try:
-        with data.writing():
+    # Lock and event in one go: `clear_locks` takes a lock without a run for a dead one's.
+    with data.writing():
+        run = Run(run_id, try_lock(data.folder / "runs" / f"{run_id}.lock"))
+        try:
             data.append([RunStarted(owner=owner_name())], run=run_id, sync=False)
-    except BaseException:
-        run.release()
-        raise
+        except BaseException:
+            run.release()
+            raise
     return run
 
 
@@ -156,6 +156,16 @@ def _reap_one(data: Dataset, run_id: str) -> bool:
             lock.release()
     logger.warning("run %s of %s was rolled back: its owner is gone", run_id, data.name)
     return True
+
+
+def clear_locks(data: Dataset) -> None:
+    """Remove the lock files that processes left which died beside an open run, inside `writing`."""
+    folder = data.folder / "runs"
+    for name, _ in data.files.scan(folder):
+        if data.projections.runs.open(name.removesuffix(".lock")) is None:
+            lock = try_lock(folder / name)
+            if lock is not None:
+                lock.release()
 
 
 def reap_if_possible(data: Dataset) -> None:
