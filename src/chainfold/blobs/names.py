@@ -12,6 +12,7 @@ HASH_LENGTH: Final = 12
 _CLASS_LENGTH: Final = 80
 _TYPES: Final = "|".join(sorted((kind.value for kind in ArtifactType), key=len, reverse=True))
 _NAME: Final = re.compile(rf"({_TYPES}|[^_]+)_(.+)_([0-9a-f]{{8,64}})\.(.+)\Z", re.DOTALL)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ODD: Final = re.compile(r"[^0-9A-Za-z_]+")
 
 
@@ -58,7 +59,7 @@ def check_relative(path: str) -> str:
     posix, windows = PurePosixPath(path), PureWindowsPath(path)
     if not path or path in {".", "./"}:
         problem = "it is empty"
-    elif any(ord(character) < 32 or ord(character) == 127 for character in path):  # noqa: PLR2004 - ASCII controls
+    elif _CONTROL.search(path):
         problem = "it has a control character"
     elif posix.is_absolute() or windows.is_absolute() or windows.drive or windows.root:
         problem = "it is absolute"
