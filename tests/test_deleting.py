@@ -99,7 +99,37 @@ def test_manifests_keep_files_whatever_their_folder_is_called(registry: Artifact
     assert registry.find_orphaned_artifacts() == [a.path]
 
 
-@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\x00", b"a: !!python/object/apply:os.system [x]"])
+HOSTILE = {
+    "deep": b"[" * 50_000 + b"]" * 50_000,
+    "aliases": b"a: &a0 [x]\n"
+    + b"".join(b"b%d: &a%d [%s]\n" % (n, n, b"*a%d," % (n - 1) * 9) for n in range(1, 40)),
+    "number": b"a: " + b"9" * 50_000,
+    "recursive": b"a: &a [*a]",
+    "tag": b"a: !!python/object/apply:os._exit [3]",
+    "date": b"a: 2020-13-45",
+    "keys": b"? {a: b}\n: c\na: 1\na: 2\n",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_a_manifest_made_to_hurt_costs_no_more_than_its_bytes(
+    registry: ArtifactRegistry, content: bytes
+) -> None:
+    """Read or refused, it ends neither in a crash nor in a loss."""
+    registry.register("a", "p:1:all", "model")
+    registry.register("a", "p:2:all", "model")
+    registry.delete_pipeline_artifacts("p")
+    (path,) = files(registry)
+    manifest = registry.workspace / "runs" / "x" / "manifest.yaml"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_bytes(b"- " + path.encode() + b"\n--- \n" + content)
+    try:
+        assert registry.delete_orphaned_artifacts(dry_run=False) == ([], 0)
+    except ManifestError:
+        assert files(registry) == {path}
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\x00", b"a: 'x", b"a: \x01", b"[" * 50_000])
 def test_an_unreadable_manifest_stops_a_deletion(registry: ArtifactRegistry, content: bytes) -> None:
     registry.register("a", "p:1:all", "model")
     registry.delete_pipeline_artifacts("p")

@@ -297,9 +297,7 @@ class Registries(RuleBasedStateMachine):
     def begin_with_some(self, number: int, drawn: list[tuple[str, Fold, int]]) -> Any:
         return multiple(*(self._register_plainly(number, *each) for each in drawn))
 
-    @rule(
-        target=ids, number=actors, drawn=st.lists(st.tuples(chains, folds, contents), min_size=1, max_size=4)
-    )
+    @rule(target=ids, number=actors, drawn=st.lists(plain, min_size=1, max_size=4))
     def register_some(self, number: int, drawn: list[tuple[str, Fold, int]]) -> Any:
         if self.opened(number)[0].stale:
             return multiple()
@@ -772,7 +770,7 @@ def check_replays(registry: ArtifactRegistry) -> None:
 
 TestRegistries = Registries.TestCase
 TestRegistries.settings = settings(
-    max_examples=EXAMPLES or 40, stateful_step_count=40, report_multiple_bugs=False
+    max_examples=max(EXAMPLES, 150), stateful_step_count=40, report_multiple_bugs=False
 )
 
 
@@ -921,9 +919,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-items = st.tuples(
-    any_ids, chains, contents, kinds.filter(lambda kind: kind != "meta_model"), st.lists(any_ids, max_size=2)
-)
+items = st.tuples(any_ids, chains, contents, st.sampled_from(KINDS[:2]), st.lists(any_ids, max_size=2))
 
 
 @settings(max_examples=max(EXAMPLES, 200))

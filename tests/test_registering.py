@@ -79,6 +79,18 @@ def test_records_share_nothing_with_their_callers(registry: ArtifactRegistry) ->
     assert registry.get_dependencies(record.artifact_id) == ["a$bbbbbbbbbbbb:0"]
 
 
+def test_numpys_numbers_are_plain_ones(registry: ArtifactRegistry) -> None:
+    record = registry.register_with_chain(
+        1,
+        CHAIN,
+        "model",
+        np.int64(3),  # type: ignore[arg-type] # what pipelines pass
+        branch_path=[np.int8(1)],  # type: ignore[list-item] # likewise
+        fold_id=np.int64(2),  # type: ignore[arg-type] # likewise
+    )
+    assert [type(value) for value in (record.step_index, *record.branch_path, record.fold_id)] == [int] * 3
+
+
 def test_created_at_is_the_entrys_time(registry: ArtifactRegistry) -> None:
     record = registry.register(1, "p:1:all", "model")
     line = (registry.workspace / "log" / "wheat" / "segments" / f"{0:020d}.jsonl").read_bytes()
@@ -193,6 +205,24 @@ def test_other_bad_input_is_refused_before_anything_is_written(registry: Artifac
         registry.register(1, "p:1:all", "modle")
     with pytest.raises(ValueError, match="fold"):
         registry.register_with_chain(1, CHAIN, "model", 1, fold_id=-1)
+    for bad in (
+        {"step_index": "x"},
+        {"step_index": -1},
+        {"step_index": 2**70},
+        {"step_index": 1.5},
+        {"step_index": True},
+        {"step_index": 1, "branch_path": ["a"]},
+        {"step_index": 1, "branch_path": [-1]},
+        {"step_index": 1, "source_index": "x"},
+        {"step_index": 1, "substep_index": []},
+        {"step_index": 1, "fold_id": 2.5},
+    ):
+        with pytest.raises(ValueError, match=list(bad)[-1]):
+            registry.register_with_chain(1, CHAIN, "model", **bad)
+    with pytest.raises(ValueError, match="source_index"):
+        registry.register(1, "p:1:all", "model", source_index="x")  # type: ignore[arg-type] # on purpose
+    with pytest.raises(ValueError, match="meta_config"):
+        registry.register(1, "p:1:all", "model", meta_config={"a": 1})  # type: ignore[arg-type] # on purpose
     with pytest.raises(ValueError, match="itself"):
         registry.register(1, "p:1:all", "model", depends_on=["p:1:all"])
     with pytest.raises(ValueError, match="list of ids"):
@@ -242,6 +272,15 @@ def test_registering_again_supersedes_and_is_never_silent(registry: ArtifactRegi
     assert registry.resolve_by_hash(old.content_hash) is None
     assert registry.as_of(1).resolve("p:1:all") == old
     assert registry.as_of(1).load("p:1:all") == "old"
+
+
+def test_an_odd_configuration_is_kept_as_it_will_be_read(registry: ArtifactRegistry) -> None:
+    config = MetaModelConfig([{"artifact_id": "p:0:all", "weight": np.float64(0.5), "odd": {1, 2}}])
+    record = registry.register(1, "p:1:all", "model", meta_config=config)
+    with ArtifactRegistry(registry.workspace, "wheat") as other:
+        assert other.resolve("p:1:all") == record
+    assert record.meta_config is not None
+    assert record.meta_config.source_models[0]["weight"] == 0.5
 
 
 def test_meta_models_need_live_sources(registry: ArtifactRegistry) -> None:

@@ -290,7 +290,11 @@ class Dataset:
         """
         stored = msgspec.structs.replace(record, params=to_wire(record.params))
         details = ""
-        if len(msgspec.json.encode(stored)) > ENTRY_LIMIT - _ROOM_BYTES:
+        try:
+            length = len(msgspec.json.encode(stored))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidInputError(f"artifact {record.artifact_id!r} cannot be recorded: {error}") from error
+        if length > ENTRY_LIMIT - _ROOM_BYTES:
             meta_config = stored.meta_config.to_dict() if stored.meta_config else None
             data = msgspec.json.encode({"params": stored.params, "meta_config": meta_config})
             details = digest_of(data)

@@ -16,6 +16,7 @@ from chainfold.commands.registering import (
     check_text,
     draft,
     joined,
+    locate,
     locate_by_chain,
     register,
     register_again,
@@ -172,8 +173,7 @@ class ArtifactRegistry(RegistryView):
             "chain", chain if isinstance(chain, str) else chain.to_path(), empty=True
         )
         record.pipeline_id, record.fold_id = split_artifact_id(artifact_id)
-        record.step_index, record.substep_index = step_index, substep_index
-        record.branch_path, record.source_index = list(branch_path or ()), source_index
+        locate(record, step_index, branch_path, source_index, substep_index)
         return self._register(record, obj, format_hint)
 
     def register_meta_model(

@@ -17,6 +17,7 @@ from chainfold.errors import (
     NotFoundError,
     RunClosedError,
 )
+from chainfold.grammar import whole_number, whole_numbers
 from chainfold.params import normalize
 from chainfold.projections import Sight
 from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
@@ -89,7 +90,7 @@ def draft(
     sources = list(depends_on or ())
     config = None
     if meta_config is not None:
-        config = MetaModelConfig.from_dict(meta_config.to_dict())
+        config = _config(meta_config)
         sources += config.source_ids
     sources = list(dict.fromkeys(check_text("a dependency's id", source) for source in sources))
     if artifact_id in sources:
@@ -106,10 +107,41 @@ def draft(
     )
 
 
+def _config(meta_config: MetaModelConfig) -> MetaModelConfig:
+    """A configuration as it will be read back: JSON types only."""
+    try:
+        given = meta_config.to_dict()
+        plain = {
+            "source_models": [normalize(source) for source in given["source_models"]],
+            "feature_columns": [str(column) for column in given["feature_columns"]],
+        }
+        return msgspec.json.decode(msgspec.json.encode(plain), type=MetaModelConfig)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidInputError(f"meta_config is not a MetaModelConfig that can be kept: {error}") from error
+
+
+def locate(
+    record: ArtifactRecord,
+    step_index: int,
+    branch_path: Iterable[int] | None,
+    source_index: int | None,
+    substep_index: int | None,
+) -> None:
+    """Fill in where in a pipeline an artifact belongs.
+
+    Raises:
+        InvalidInputError: If one of these is not a whole number, or is negative; it is named.
+    """
+    record.step_index = whole_number("step_index", step_index)
+    record.branch_path = whole_numbers("branch_path", branch_path)
+    record.source_index = None if source_index is None else whole_number("source_index", source_index)
+    record.substep_index = None if substep_index is None else whole_number("substep_index", substep_index)
+
+
 def locate_by_chain(record: ArtifactRecord, chain_path: str, source_index: int | None) -> None:
     """Fill in step, branch, source and substep from a chain path, as far as the grammar knows it."""
     record.chain_path = check_text("chain_path", chain_path, empty=True)
-    record.source_index = source_index
+    record.source_index = None if source_index is None else whole_number("source_index", source_index)
     try:
         last = OperatorChain.from_path(chain_path).get_last_node()
     except ValueError:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from chainfold.errors import InvalidInputError, StorageError
-from chainfold.events import AnyEvent, Entry, RunCommitted, RunRolledBack, encode_entry
+from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
+from chainfold.events import AnyEvent, Entry, RunCommitted, RunRolledBack, decode_entry, encode_entry
 from chainfold.log import checkpoint, lines
 from chainfold.log.segments import SEGMENT_BYTES, LogReader, Segment
 from chainfold.storage import Appender, Files
@@ -102,6 +102,7 @@ class LocalLog(LogReader):
             durable = None if run is not None and not isinstance(event, _CLOSING) else self.durable
             entry = Entry(self.size + number, at, actor, event, run, durable)
             line, total = lines.seal(encode_entry(entry), total)
+            _check_readable(line, event)
             if len(line) > lines.ENTRY_LIMIT:
                 raise InvalidInputError(
                     f"a {event.kind!r} event takes {len(line):,} bytes, and an entry of the log at most "
@@ -188,3 +189,17 @@ class LocalLog(LogReader):
             len(torn),
             kept,
         )
+
+
+def _check_readable(line: bytes, event: AnyEvent) -> None:
+    """Nothing is appended that could not be read back: it would stop every later reader.
+
+    Raises:
+        InvalidInputError: If a value does not have the type that the format gives it.
+    """
+    try:
+        decode_entry(line)
+    except ChainfoldError as error:
+        raise InvalidInputError(
+            f"a {event.kind!r} event was not appended: {error.__cause__ or error}"
+        ) from error
