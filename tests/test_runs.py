@@ -51,6 +51,18 @@ def test_an_exception_rolls_back_and_leaves_only_the_record_of_it(registry: Arti
     assert '"reason":"exception","detail":"ZeroDivisionError' in segment.read_text()
 
 
+def test_an_exception_that_cannot_be_told_rolls_back_all_the_same(registry: ArtifactRegistry) -> None:
+    class UntellableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    for error in (UntellableError(), ValueError("\ud800" * 1_000)):
+        with pytest.raises(type(error)), registry.run():
+            registry.register("new", "p:1:all", "model")
+            raise error
+    assert len(registry) == files(registry) == 0
+
+
 def test_an_interrupt_rolls_back_too(registry: ArtifactRegistry) -> None:
     with pytest.raises(KeyboardInterrupt), registry.run():
         registry.register("new", "p:1:all", "model")

@@ -125,7 +125,7 @@ class Dataset:
     ) -> None:
         self.name = check_dataset_name(name)
         self.workspace = Path(os.path.abspath(workspace))  # noqa: PTH100 - resolve() would follow links
-        self.actor = actor or default_actor()
+        self.actor = (actor or default_actor()).encode(errors="replace").decode()
         self.folder = self.workspace / "log" / name
         self.files = files or LocalFiles()
         binaries = get_binaries_path(self.workspace, name)

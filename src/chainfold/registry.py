@@ -440,7 +440,7 @@ class ArtifactRegistry(RegistryView):
         run, self._run = self._run, None
         if run is None:
             return
-        detail = "the registry was closed" if error is None else f"{type(error).__name__}: {error}"[:500]
+        detail = "the registry was closed" if error is None else _told(error)
         with contextlib.suppress(ChainfoldError):
             roll_back(self._data, run.run_id, "request" if error is None else "exception", detail)
         run.release()
@@ -478,3 +478,12 @@ class ArtifactRegistry(RegistryView):
         run_id = state.pop("run_id")
         ArtifactRegistry.__init__(self, **state)
         self._run = Run(run_id) if run_id is not None else None
+
+
+def _told(error: BaseException) -> str:
+    """An exception in at most 500 characters that the log can hold, whatever its message is."""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - it is the caller's class, and the rollback must not fail for it
+        message = "(its message cannot be told)"
+    return f"{type(error).__name__}: {message}"[:500].encode(errors="replace").decode()
