@@ -1,6 +1,7 @@
 """Artifact ids: `{pipeline_id}${hash of the chain path}:{fold or "all"}`, or another form of the caller's."""
 
 import re
+from collections.abc import Sequence
 
 from chainfold.chain import OperatorChain, compute_chain_hash
 from chainfold.errors import InvalidInputError
@@ -10,6 +11,7 @@ _DIGITS = re.compile(f"[0-9]{{1,{MAX_DIGITS}}}")
 _FOLD_WORD = re.compile(rf"[^:{UNPRINTABLE}]+")
 _CHAIN_HASH = re.compile("[A-Za-z0-9_-]+")
 _SHARED = "all"
+_NAMED_AT_MOST = 20
 
 
 def generate_artifact_id_v3(
@@ -76,6 +78,12 @@ def fold_order(fold: int | str | None) -> tuple[int, int, str]:
     if fold is None:
         return 0, 0, ""
     return (2, 0, fold) if isinstance(fold, str) else (1, fold, "")
+
+
+def named(ids: Sequence[str]) -> str:
+    """Ids for a message: the first twenty, and how many more."""
+    more = f" and {len(ids) - _NAMED_AT_MOST} more" if len(ids) > _NAMED_AT_MOST else ""
+    return ", ".join(ids[:_NAMED_AT_MOST]) + more
 
 
 def _parse_fold(text: str) -> int | str | None:

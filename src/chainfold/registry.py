@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from chainfold.artifact_ids import split_artifact_id
+from chainfold.artifact_ids import named, split_artifact_id
 from chainfold.chain import OperatorChain
 from chainfold.commands.aliasing import set_alias
-from chainfold.commands.collecting import DependentsPolicy, delete_orphans, delete_pipeline, named, purge
+from chainfold.commands.collecting import DependentsPolicy, delete_orphans, delete_pipeline, purge
 from chainfold.commands.importing import import_manifest
 from chainfold.commands.registering import (
     check_text,

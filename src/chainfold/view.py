@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from chainfold.artifact_ids import fold_order, generate_artifact_id_v3
+from chainfold.artifact_ids import fold_order, generate_artifact_id_v3, named
 from chainfold.chain import OperatorChain
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of, with_prefix
@@ -221,7 +221,7 @@ class RegistryView:
         missing = [each for each, row in rows if row is None]
         if missing:
             warnings.warn(
-                f"{artifact_id!r} was made from artifacts that are not live: {_named(missing)}",
+                f"{artifact_id!r} was made from artifacts that are not live: {named(missing)}",
                 UserWarning,
                 stacklevel=2,
             )
@@ -348,14 +348,6 @@ class RegistryView:
             earlier = self._data.projections.ids.rows(artifact_id)
             row = next((each for each in reversed(earlier) if visible_from[each] <= self._size), None)
         return () if row is None else self._data.record(row).depends_on
-
-
-_NAMED_AT_MOST: Final = 20
-
-
-def _named(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _NAMED_AT_MOST} more" if len(ids) > _NAMED_AT_MOST else ""
-    return ", ".join(ids[:_NAMED_AT_MOST]) + more
 
 
 def _path_of(chain: OperatorChain | str) -> str:

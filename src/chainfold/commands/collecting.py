@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from chainfold.artifact_ids import named
 from chainfold.commands.registering import check_open
 from chainfold.commands.running import clear_locks, living, roll_back
 from chainfold.dataset import Dataset
@@ -12,7 +13,6 @@ from chainfold.projections import Sight
 from chainfold.references import ManifestReferences, orphaned_files
 
 DependentsPolicy = Literal["warn", "refuse", "cascade"]
-_NAMED_AT_MOST: Final = 20
 _ABANDONED_SECONDS: Final = 3_600
 """Age from which a file that never got its name is taken to be left by a process that died."""
 _IDS_BYTES: Final = 40_000
@@ -170,9 +170,3 @@ def purge(data: Dataset, run_id: str | None, *, force: bool) -> tuple[int, int]:
             for path, _ in files:
                 data.blobs.remove(path)
     return len(files), sum(size for _, size in files)
-
-
-def named(ids: Sequence[str]) -> str:
-    """Ids for a message: the first twenty, and how many more."""
-    more = f" and {len(ids) - _NAMED_AT_MOST} more" if len(ids) > _NAMED_AT_MOST else ""
-    return ", ".join(ids[:_NAMED_AT_MOST]) + more
