@@ -537,7 +537,9 @@ class Registries(RuleBasedStateMachine):
     def _clean_up(self, number: int) -> None:
         slot, registry = self.opened(number)
         run, alone = slot.run, slot.alone
-        slot.run, slot.alone = None, []
+        slot.run = None
+        if run is None or not slot.owned:
+            slot.alone = []  # a run that is rolled back leaves what stood alone before it to the next call
         lost: list[Registration] = []
         before = self.oracle.size
         if run is None:

@@ -107,6 +107,16 @@ def test_outside_a_run_cleanup_takes_back_what_stood_alone(registry: ArtifactReg
     assert files(registry) == 3
 
 
+def test_a_failed_run_leaves_what_stood_alone_before_it_to_the_next_call(registry: ArtifactRegistry) -> None:
+    registry.register("alone", "p:1:all", "model")
+    registry.start_run()
+    registry.register("in the run", "p:2:all", "model")
+    assert registry.cleanup_failed_run() == 1
+    assert [record.artifact_id for record in registry.get_all_records()] == ["p:1:all"]
+    assert registry.cleanup_failed_run() == 1
+    assert len(registry) == files(registry) == 0
+
+
 def test_runs_do_not_nest_and_an_ended_run_takes_nothing_more(registry: ArtifactRegistry) -> None:
     with registry.run():
         with pytest.raises(ConflictError, match="do not nest"), registry.run():

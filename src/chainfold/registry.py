@@ -278,12 +278,11 @@ class ArtifactRegistry(RegistryView):
         Returns:
             How many artifacts were taken back.
         """
-        run, alone = self._run, self._alone
-        self._alone = []
-        if run is None:
-            return take_back(self._data, alone)
-        self._run = None
-        if not run.owned:
+        run, self._run = self._run, None
+        if run is None or not run.owned:
+            alone, self._alone = self._alone, []
+            if run is None:
+                return take_back(self._data, alone)
             return take_back_in_run(self._data, alone, run.run_id)
         try:
             return roll_back(self._data, run.run_id, "request")
