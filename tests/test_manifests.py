@@ -54,7 +54,19 @@ def test_digests_that_are_not_real_are_accepted_and_fail_to_load(
         assert not registry.verify().ok
 
 
-BAD_PATHS = ["/etc/passwd", "../x", "a/../../x", "a\x00b", "C:\\x", "..\\x", "\\\\host\\x", "", "a\nb"]
+BAD_PATHS = [
+    "/etc/passwd",
+    "../x",
+    "a/../../x",
+    "a\x00b",
+    "C:\\x",
+    "..\\x",
+    "\\\\host\\x",
+    "",
+    "a\nb",
+    "9" * 5_000,
+    "a/" * 600,
+]
 
 
 @pytest.mark.parametrize("path", BAD_PATHS)
@@ -92,10 +104,12 @@ def test_an_invalid_item_stops_the_import_by_its_index(
 
 
 def test_what_is_no_manifest_is_refused(registry: ArtifactRegistry, tmp_path: Path) -> None:
-    for bad in ("text", 3, {"items": {"a": 1}}, {"schema_version": "9.0", "items": []}):
+    nested = {"artifacts": {"artifacts": {"items": [1]}}}
+    for bad in ("text", 3, None, {"items": {"a": 1}}, {"schema_version": "9.0", "items": []}, nested):
         with pytest.raises(ManifestError):
             registry.import_from_manifest(bad, tmp_path)
     registry.import_from_manifest({}, tmp_path)
+    registry.import_from_manifest({"artifacts": None}, tmp_path)
     registry.import_from_manifest([], tmp_path)
     assert registry.position == 0
 

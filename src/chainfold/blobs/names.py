@@ -10,6 +10,8 @@ from chainfold.records import ArtifactType
 
 HASH_LENGTH: Final = 12
 _CLASS_LENGTH: Final = 80
+_PART_BYTES: Final = 255
+_PATH_LENGTH: Final = 1_000
 _TYPES: Final = "|".join(sorted((kind.value for kind in ArtifactType), key=len, reverse=True))
 _NAME: Final = re.compile(rf"({_TYPES}|[^_]+)_(.+)_([0-9a-f]{{8,64}})\.(.+)\Z", re.DOTALL)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -54,7 +56,8 @@ def check_relative(path: str) -> str:
     """The path, if it stays below the folder it is relative to, on every operating system.
 
     Raises:
-        InvalidInputError: For an empty or absolute path, `..`, a drive letter, NUL or control characters.
+        InvalidInputError: For an empty or absolute path, `..`, a drive letter, control characters, and what
+            no file system takes.
     """
     posix, windows = PurePosixPath(path), PureWindowsPath(path)
     if not path or path in {".", "./"}:
@@ -65,8 +68,13 @@ def check_relative(path: str) -> str:
         problem = "it is absolute"
     elif ".." in posix.parts or ".." in windows.parts:
         problem = "it has a '..'"
+    elif any(len(part.encode(errors="surrogatepass")) > _PART_BYTES for part in posix.parts):
+        problem = f"a part of it is longer than {_PART_BYTES} bytes"
+    elif len(path) > _PATH_LENGTH:
+        problem = f"it is longer than {_PATH_LENGTH:,} characters"
     else:
         return path
     raise InvalidInputError(
-        f"path {path!r} is refused: {problem}; a blob's path is relative to, and inside, its dataset's folder"
+        f"path {path!r:.200} is refused: {problem}; a blob's path is relative to, and inside, its dataset's "
+        f"folder"
     )

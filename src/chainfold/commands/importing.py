@@ -57,14 +57,12 @@ def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str
 def _items(manifest: Any) -> list[Any]:
     """The items of any of the three forms."""
     if isinstance(manifest, Mapping) and "items" not in manifest and "artifacts" in manifest:
-        manifest = manifest["artifacts"]
-    if isinstance(manifest, Mapping):
+        manifest = manifest["artifacts"] or []  # a pipeline that has none may say null
+    if isinstance(manifest, Mapping) and (not manifest or {"items", "schema_version"} & manifest.keys()):
         version = str(manifest.get("schema_version", "3.0"))
         if version.partition(".")[0] not in ("2", "3"):
             raise ManifestError(f"manifests of schema version {version!r} are not known: export it as 3.0")
         manifest = manifest.get("items", [])
-    if manifest is None:
-        return []
     if not isinstance(manifest, list):
         raise ManifestError(
             f"not a manifest: expected a dict with 'items' or 'artifacts', or a list, not "
