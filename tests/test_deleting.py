@@ -145,6 +145,14 @@ def test_an_unreadable_manifest_stops_a_deletion(registry: ArtifactRegistry, con
     assert registry.delete_orphaned_artifacts(dry_run=False, scan_all_manifests=False)[1] > 0
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_called_manifest_is_not_waited_for(registry: ArtifactRegistry) -> None:
+    (registry.workspace / "runs" / "x").mkdir(parents=True)
+    os.mkfifo(registry.workspace / "runs" / "x" / "manifest.yaml")
+    with pytest.raises(ManifestError, match="not a regular file"):
+        registry.find_orphaned_artifacts()
+
+
 def test_a_purge_takes_every_file_and_no_history(registry: ArtifactRegistry) -> None:
     record = registry.register("a", "p:1:all", "model")
     (registry.binaries_dir / "stray").write_bytes(b"1")

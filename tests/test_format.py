@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args, get_origin
 
 import msgspec
 import pytest
@@ -63,7 +63,9 @@ def default_of(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def kind_of(annotation: Any) -> str:
-    """How the page calls a type."""
+    """How the page calls a type; its bounds are told in words."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if annotation == int | str | None:
         return "integer, string or null"
     if annotation == MetaModelConfig | None:

@@ -21,6 +21,7 @@ from chainfold import ArtifactRegistry
 from chainfold.errors import CorruptionError
 from chainfold.events import AliasSet, AnyEvent, RunCommitted, RunStarted
 from chainfold.log import SEGMENT_BYTES, LocalLog, LogRewoundError
+from chainfold.log import lines as sums
 from chainfold.storage import LocalFiles, Reader, durable
 
 RUN: Final = "20260131T235959-0123456789ab"
@@ -485,6 +486,38 @@ def test_a_registry_of_a_damaged_log_reads_on(workspace: Path, dataset: tuple[Pa
         assert len(segment.read_bytes()) == len(content)
 
 
+@pytest.mark.damages
+def test_a_rewritten_log_is_not_covered_up_by_the_next_write(workspace: Path) -> None:
+    """All sums are right, so only the checkpoint's root tells; the next write must not replace it."""
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        for number in range(3):
+            registry.register([number], f"p:{number}:all", "model", params={"rate": 1})
+    segment = workspace / "log" / "wheat" / "segments" / FIRST
+    seed, rewritten = sums.genesis("wheat"), b""
+    for line in segment.read_bytes().splitlines():
+        sealed, seed = sums.seal(line[: line.rindex(b',"sum":')].replace(b'"rate":1', b'"rate":7'), seed)
+        rewritten += sealed + b"\n"
+    segment.write_bytes(rewritten)
+    kept = (workspace / "log" / "wheat" / "checkpoint").read_bytes()
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        assert len(registry) == 3
+        told = "the first 3 entries are not those that the checkpoint commits to"
+        with pytest.raises(CorruptionError, match=told):
+            registry.register([9], "p:9:all", "model")
+        with pytest.warns(RuntimeWarning, match=told):
+            assert len(registry) == 3
+        with pytest.raises(CorruptionError, match=told):
+            registry.register([9], "p:9:all", "model")
+        with pytest.raises(CorruptionError, match=told), registry.run():
+            pass
+        errors = [finding for finding in registry.verify().findings if finding.level == "error"]
+        assert [finding.kind for finding in errors] == ["root"]
+        assert len(list(registry.binaries_dir.iterdir())) == 3
+    assert segment.read_bytes() == rewritten
+    assert (workspace / "log" / "wheat" / "checkpoint").read_bytes() == kept
+
+
+@pytest.mark.damages
 def test_a_restored_log_goes_on(workspace: Path, dataset: tuple[Path, bytes]) -> None:
     segment, content = dataset
     segment.write_bytes(content[:100])

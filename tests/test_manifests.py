@@ -90,6 +90,8 @@ def test_paths_that_leave_the_folder_are_refused(
         {**ITEM, "depends_on": "abc"},
         {**ITEM, "depends_on": [ITEM["artifact_id"]]},
         {**ITEM, "size_bytes": -1},
+        {**ITEM, "size_bytes": 2**63},
+        {**ITEM, "size_bytes": 2**70},
         {**ITEM, "params": [1]},
         {**ITEM, "meta_config": 3},
         {"path": "x", 3: 4},

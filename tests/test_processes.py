@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pytest
@@ -83,6 +84,49 @@ def test_a_run_whose_owner_was_killed_is_rolled_back_by_the_next(registry: Artif
     assert list((registry.workspace / "log" / "wheat" / "runs").iterdir()) == []
 
 
+def test_a_sweep_that_is_still_at_its_unlinks_takes_no_new_artifact(
+    registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registration between a sweep's event and its unlink finds its file there, and then not."""
+    registry.register([0], "old:1:all", "model")
+    threads: list[threading.Thread] = []
+    at_the_lock = threading.Event()
+    with ArtifactRegistry(registry.workspace, "wheat") as other:
+        held, remove = other._data._lock.held, registry._data.files.remove
+
+        def arriving() -> Any:
+            at_the_lock.set()
+            return held()
+
+        def slow(path: Path) -> bool:
+            if path.is_relative_to(registry.binaries_dir) and not threads:
+                threads.append(threading.Thread(target=other.register, args=([0], "new:1:all", "model")))
+                threads[0].start()
+                at_the_lock.wait(30)
+            return remove(path)
+
+        monkeypatch.setattr(other._data._lock, "held", arriving)
+        monkeypatch.setattr(registry._data.files, "remove", slow)
+        registry.delete_pipeline_artifacts("old", delete_files=True)
+        threads[0].join()
+        assert other.load("new:1:all") == [0]
+
+
+def test_verifying_while_others_delete_gives_no_false_alarm(
+    registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.register([0], "old:1:all", "model")
+    with ArtifactRegistry(registry.workspace, "wheat") as other:
+        read = registry._data.blobs.read
+
+        def late(path: str) -> bytes:
+            other.delete_pipeline_artifacts("old", delete_files=True)
+            return read(path)
+
+        monkeypatch.setattr(registry._data.blobs, "read", late)
+        assert registry.verify().ok
+
+
 def test_the_collector_removes_what_dead_processes_left(registry: ArtifactRegistry) -> None:
     folder = registry.workspace / "log" / "wheat"
     registry.register("kept", "p:1:all", "model")
@@ -129,6 +173,22 @@ def test_a_forked_child_does_not_let_go_of_its_parents_locks(registry: ArtifactR
             other.start_run()  # would roll ours back if our lock were free
             other.end_run()
         assert len(registry) == 2
+    assert len(registry) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_that_leaves_the_block_does_not_end_the_run(registry: ArtifactRegistry) -> None:
+    with registry.run():
+        registry.register("open", "p:1:all", "model")
+        child = os.fork()
+        if child == 0:
+            try:
+                registry._abandon(SystemExit(0))  # what leaving the block by sys.exit comes to
+            finally:
+                os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        registry.register("still open", "p:2:all", "model")
     assert len(registry) == 2
 
 

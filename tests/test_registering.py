@@ -75,6 +75,19 @@ def test_records_share_nothing_with_their_callers(registry: ArtifactRegistry) ->
         each.params["nested"]["list"].append(3)
         each.depends_on.clear()
         each.branch_path.clear()
+    bare = registry.register(
+        1, "p:1:all", "model", meta_config=MetaModelConfig([{"artifact_id": "x", "l": [1]}])
+    )
+    for each in (bare, registry.resolve("p:1:all")):
+        assert each is not None
+        assert each.meta_config is not None
+        each.params["leak"] = 1
+        each.meta_config.source_models[0]["l"].append(2)
+    registry.export_to_manifest()["items"][1]["meta_config"]["source_models"][0]["l"].append(3)
+    fresh = registry.resolve("p:1:all")
+    assert fresh is not None
+    assert fresh.params == {}
+    assert fresh.meta_config == MetaModelConfig([{"artifact_id": "x", "l": [1]}])
     assert registry.resolve(record.artifact_id) == registry.as_of(1).resolve(record.artifact_id)
     assert registry.get_dependencies(record.artifact_id) == ["a$bbbbbbbbbbbb:0"]
 

@@ -175,7 +175,18 @@ class Dataset:
         with self._lock.held(), self.mutex:
             self.refresh()
             self.log.recover()
+            self._prepared = True
             yield
+
+    def check_writable(self) -> None:
+        """Find out, once, that the log takes entries, before work is done for one.
+
+        Raises:
+            CorruptionError, StorageError: As `writing`.
+        """
+        if not self._prepared:
+            with self.writing():
+                pass
 
     def _prepare(self) -> None:
         """Make the folders; say so when locks and syncs there may not keep what we promise."""
@@ -188,7 +199,6 @@ class Dataset:
                 UserWarning,
                 stacklevel=5,
             )
-        self._prepared = True
 
     def append(self, events: Sequence[AnyEvent], *, run: str | None = None, sync: bool) -> list[Entry]:
         """Append events inside `writing`, and fold them."""

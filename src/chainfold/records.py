@@ -1,7 +1,7 @@
 """What the registry knows of an artifact."""
 
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 
@@ -41,7 +41,7 @@ class MetaModelConfig(msgspec.Struct):
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts and lists that share nothing with this object."""
         return {
-            "source_models": [dict(source) for source in self.source_models],
+            "source_models": [copied(source) for source in self.source_models],
             "feature_columns": list(self.feature_columns),
         }
 
@@ -49,7 +49,7 @@ class MetaModelConfig(msgspec.Struct):
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The inverse of `to_dict`; keys that are missing are empty."""
         return cls(
-            source_models=[dict(source) for source in data.get("source_models") or ()],
+            source_models=[copied(dict(source)) for source in data.get("source_models") or ()],
             feature_columns=list(data.get("feature_columns") or ()),
         )
 
@@ -99,7 +99,7 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     format: str = "joblib"
     format_version: str = ""
     nirs4all_version: str = ""
-    size_bytes: int = 0
+    size_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     created_at: str = ""
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     meta_config: MetaModelConfig | None = None
@@ -181,8 +181,7 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
         clone = type(self)(*values)
         clone.branch_path = self.branch_path.copy()
         clone.depends_on = self.depends_on.copy()
-        if self.params:
-            clone.params = copied(self.params)
+        clone.params = copied(self.params)
         if self.meta_config is not None:
             clone.meta_config = MetaModelConfig.from_dict(self.meta_config.to_dict())
         return clone

@@ -1,6 +1,7 @@
 """Which files the pipelines' own manifests refer to: `runs/**/manifest.yaml`, read and never written."""
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +36,11 @@ class ManifestReferences:
                 status = os.stat(path)  # noqa: PTH116 - a thousand of them at each scan
                 stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
                 known = self._known.get(path)
-                found[path] = known if known is not None and known[0] == stamp else (stamp, _mentioned(path))
+                found[path] = (
+                    known
+                    if known is not None and known[0] == stamp
+                    else (stamp, _mentioned(path, status.st_mode))
+                )
             except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
                 raise _unreadable(path, error) from error
         self._known = found
@@ -81,7 +86,7 @@ def orphaned_files(data: Dataset, references: ManifestReferences | None) -> list
     )
 
 
-def _mentioned(path: str) -> frozenset[str]:
+def _mentioned(path: str, mode: int) -> frozenset[str]:
     """The last components of all scalars in a manifest.
 
     It is read as a stream of events and never built: neither deep nesting, nor aliases of aliases, nor tags
@@ -89,6 +94,8 @@ def _mentioned(path: str) -> frozenset[str]:
     """
     import yaml  # noqa: PLC0415 - slow to import, and needed only where there are manifests
 
+    if not stat.S_ISREG(mode):
+        raise ValueError("it is not a regular file")  # a pipe would be waited for
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where there is one
     names, depth = set(), 0
     try:

@@ -191,6 +191,8 @@ class ArtifactRegistry(RegistryView):
             MissingDependencyError: (a ValueError) if a source is not live; all that are missing are named.
             InvalidInputError: As `register`.
         """
+        if isinstance(source_model_ids, str):
+            raise InvalidInputError(f"source_model_ids is a list of ids, not the string {source_model_ids!r}")
         config = joined(source_model_ids, feature_columns)
         return self.register(
             obj,
@@ -437,8 +439,8 @@ class ArtifactRegistry(RegistryView):
     def _abandon(self, error: BaseException | None) -> None:
         """Roll the open run back; an error while doing that must not hide the one that led here."""
         run, self._run = self._run, None
-        if run is None:
-            return
+        if run is None or not run.owned:
+            return  # joined, or inherited by a forked child: its owner ends it
         detail = "the registry was closed" if error is None else _told(error)
         with contextlib.suppress(ChainfoldError):
             roll_back(self._data, run.run_id, "request" if error is None else "exception", detail)

@@ -169,6 +169,7 @@ def register(
     """
     _check_ready(data, record, run_id)
     content = serialize(obj, format_hint)
+    data.check_writable()
     record.content_hash = digest_of(content.data)
     record.format, record.format_version = content.format, content.format_version
     record.class_name, record.size_bytes = content.class_name, len(content.data)
@@ -177,8 +178,9 @@ def register(
     placed = _place(data, record, content, sync=sync)
     try:
         with data.writing():
-            if data.projections.size != folded:
-                # Others appended meanwhile: the file may have been swept, or the content have another name.
+            if data.projections.size != folded or not data.blobs.exists(placed.path, len(content.data)):
+                # Others appended meanwhile, and the content may have another name. Or a sweep whose event we
+                # had read already was still at its unlinks: under the lock there is no such sweep any more.
                 placed = _place_again(data, record, content, placed, sync=sync)
             _check_ready(data, record, run_id, refresh=False)
             record.path = placed.path

@@ -1,12 +1,13 @@
 """Appending to a log in local files: under the dataset's lock, all or nothing."""
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
+from chainfold.errors import ChainfoldError, CorruptionError, InvalidInputError, StorageError
 from chainfold.events import AnyEvent, Entry, RunCommitted, RunRolledBack, decode_entry, encode_entry
 from chainfold.log import checkpoint, lines
 from chainfold.log.segments import SEGMENT_BYTES, LogReader, Segment
@@ -32,6 +33,7 @@ class LocalLog(LogReader):
         self._appender: Appender | None = None
         self._appender_of: Segment | None = None
         self._failure: StorageError | None = None
+        self._root_checked = False
 
     def close(self) -> None:
         """Let go of all files."""
@@ -50,6 +52,8 @@ class LocalLog(LogReader):
         self._refuse_if_broken()
         if not self._segments:
             return
+        if not self._root_checked:
+            self._check_root()
         segment = self._segments[-1]
         if segment.reader.size() > segment.end:
             self._quarantine(segment)
@@ -85,6 +89,27 @@ class LocalLog(LogReader):
         return entries
 
     # inside
+
+    def _check_root(self) -> None:
+        """Compare the log with what its checkpoint commits to, once, before this process writes another.
+
+        Else the next write would put a commitment to a rewritten log in the place of the one that tells.
+        """
+        try:
+            known = self.stored_checkpoint()
+        except CorruptionError:
+            known = None  # it was torn by a power cut: the entries tell what is durable
+        if known is not None and self._tree.size <= known.size <= self.size:
+            start = self._tree.size
+            self._tree.extend(itertools.islice(self.raw_lines(start), known.size - start))
+            if self._tree.root() != known.root:
+                self._mark_damage(
+                    f"the first {known.size} entries are not those that the checkpoint commits to (another "
+                    f"Merkle root): they, or it, were rewritten",
+                    restore="the dataset's log folder",
+                )
+                self._refuse_if_broken()
+        self._root_checked = True
 
     def _refuse_if_broken(self) -> None:
         if self.damage is not None:
