@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,19 @@ for number in range(int(sys.argv[3])):
 def fit(registry: ArtifactRegistry, number: int) -> str:
     """What a worker does."""
     return registry.register([number % 3], f"w:{number}:all", "model").artifact_id
+
+
+def in_a_fork(act: Callable[[], object]) -> None:
+    """Let a forked child do something, which must succeed there."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            act()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
@@ -160,15 +174,7 @@ def test_a_living_run_is_left_alone(registry: ArtifactRegistry) -> None:
 def test_a_forked_child_does_not_let_go_of_its_parents_locks(registry: ArtifactRegistry) -> None:
     with registry.run():
         registry.register("open", "p:1:all", "model")
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                registry.register("from the child", "p:2:all", "model")
-                status = 0
-            finally:
-                os._exit(status)
-        assert os.waitpid(child, 0)[1] == 0
+        in_a_fork(lambda: registry.register("from the child", "p:2:all", "model"))
         with ArtifactRegistry(registry.workspace, "wheat") as other:
             other.start_run()  # would roll ours back if our lock were free
             other.end_run()
@@ -181,13 +187,7 @@ def test_a_forked_child_does_not_let_go_of_its_parents_locks(registry: ArtifactR
 def test_a_forked_child_that_leaves_the_block_does_not_end_the_run(registry: ArtifactRegistry) -> None:
     with registry.run():
         registry.register("open", "p:1:all", "model")
-        child = os.fork()
-        if child == 0:
-            try:
-                registry._abandon(SystemExit(0))  # what leaving the block by sys.exit comes to
-            finally:
-                os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
+        in_a_fork(lambda: registry._abandon(SystemExit(0)))  # what leaving the block by sys.exit comes to
         registry.register("still open", "p:2:all", "model")
     assert len(registry) == 2
 

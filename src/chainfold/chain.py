@@ -10,6 +10,7 @@ from chainfold.errors import InvalidInputError
 from chainfold.grammar import (
     CLASS_NAME,
     checked_text,
+    continues,
     parse_node,
     unparsable,
     whole_number,
@@ -256,8 +257,7 @@ class OperatorChain:
 
         A prefix may end within a group: `a>b` begins `a>b+c`.
         """
-        path, start = self.to_path(), prefix.to_path()
-        return path.startswith(start) and (not start or path[len(start) : len(start) + 1] in {"", ">", "+"})
+        return continues(self.to_path(), prefix.to_path())
 
     def merge_with_prefix(self, prefix_chain: "OperatorChain", step_offset: int = 0) -> Self:
         """The prefix's operators, then its own with their steps moved by the offset."""

@@ -14,10 +14,10 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -40,12 +40,13 @@ from chainfold.events import (
     SweepReason,
     decode_record,
 )
-from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES, LocalLog, LogRewoundError
+from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES, LocalLog, LogRewoundError, time_text
 from chainfold.params import from_wire, to_wire
 from chainfold.projections import Projections
 from chainfold.records import ArtifactRecord, MetaModelConfig
 from chainfold.storage import Files, LocalFiles, Lock, network_kind
 
+T = TypeVar("T")
 _REWINDS: Final = 10
 """How often one refresh starts over: each time, a writer has failed in the middle of this."""
 _CACHED_RECORDS: Final = 4096
@@ -231,7 +232,7 @@ class Dataset:
                     doomed.append((path, size))
         events: list[AnyEvent] = [
             BlobsSwept([path for path, _ in chunk], sum(size for _, size in chunk), reason, cause)
-            for chunk in _chunks(doomed)
+            for chunk in in_chunks(doomed, _SWEEP_BYTES, lambda each: len(each[0].encode()) + 3)
         ]
         if events:
             self.append(events, sync=True)
@@ -341,11 +342,11 @@ class Dataset:
             InvalidInputError: If a time has no time zone.
         """
         with self.mutex:
+            self.refresh()
             if isinstance(when, datetime):
                 if when.tzinfo is None:
                     raise InvalidInputError(f"{when} has no time zone: use e.g. datetime(..., tzinfo=UTC)")
-                text = when.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-                return self._first_after(text)
+                return self._first_after(time_text(when))
             if isinstance(when, bool) or not isinstance(when, int):
                 raise InvalidInputError(f"a position is an int or a datetime, not {when!r}")
             if not 0 <= when <= self.log.size:
@@ -384,14 +385,15 @@ def _details_name(details: str) -> str:
     return f"{short(details, 64)}.json"
 
 
-def _chunks(sized: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
-    chunk: list[tuple[str, int]] = []
+def in_chunks(items: Iterable[T], limit_bytes: int, size_bytes: Callable[[T], int]) -> Iterator[list[T]]:
+    """Items in lists that each go over a limit by at most one item: what one event names."""
+    chunk: list[T] = []
     length = 0
-    for path, size in sized:
-        if chunk and length > _SWEEP_BYTES:
+    for item in items:
+        if chunk and length > limit_bytes:
             yield chunk
             chunk, length = [], 0
-        chunk.append((path, size))
-        length += len(path.encode()) + 3
+        chunk.append(item)
+        length += size_bytes(item)
     if chunk:
         yield chunk

@@ -1,10 +1,8 @@
 """Content digests: `"sha256:<hex>"`."""
 
 import hashlib
-import re
 
 PREFIX = "sha256:"
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 def digest_of(data: bytes | memoryview) -> str:
@@ -20,8 +18,3 @@ def with_prefix(digest: str) -> str:
 def short(digest: str, length: int = 12) -> str:
     """The first `length` characters after the prefix: a name for people, proof of nothing."""
     return digest.removeprefix(PREFIX)[:length]
-
-
-def is_digest(text: str) -> bool:
-    """Whether the text is a whole, well-formed digest."""
-    return _DIGEST.match(text) is not None

@@ -25,6 +25,11 @@ UNPRINTABLE: Final = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
 CLASS_NAME: Final = re.compile(rf"[^>+\[\],=\s{UNPRINTABLE}]+")
 
 
+def continues(path: str, prefix: str) -> bool:
+    """Whether a path begins with a prefix as whole operators: `s1.A` begins no `s1.AB`, but `s1.A+s1.B`."""
+    return path.startswith(prefix) and (not prefix or path[len(prefix) : len(prefix) + 1] in {"", ">", "+"})
+
+
 def whole_number(name: str, value: Any) -> int:
     """A whole number that a path can spell; numpy's become Python's."""
     try:

@@ -209,7 +209,6 @@ class ArtifactRegistry(RegistryView):
         Raises:
             NotFoundError: If it named nothing then, or the blob is gone or has changed.
         """
-        self._data.refresh()
         size = self._data.size_at(position)
         row = Sight(self._data.projections, size).row(artifact_id)
         if row is None:
@@ -265,12 +264,10 @@ class ArtifactRegistry(RegistryView):
         run, self._alone = self._run, []
         if run is None:
             return
-        if run.owned:
-            rows = commit(self._data, run.run_id)
-            run.release()
-            self._run = None
-            self._tell_manager(rows)
+        rows = commit(self._data, run.run_id) if run.owned else []
+        run.release()
         self._run = None
+        self._tell_manager(rows)
 
     def cleanup_failed_run(self) -> int:
         """Take back what this registry registered: the open run, or else what stood alone since its last one.
@@ -398,7 +395,6 @@ class ArtifactRegistry(RegistryView):
         Raises:
             NotFoundError: If the log has not come that far.
         """
-        self._data.refresh()
         return RegistryView(self._data, size=self._data.size_at(when), pipeline_id=self.pipeline_id)
 
     def rebuild(self) -> bool:
@@ -417,8 +413,7 @@ class ArtifactRegistry(RegistryView):
 
     def close(self) -> None:
         """Let go of all files; a run that this registry still owns is rolled back."""
-        if self._run is not None and self._run.owned:
-            self._abandon(None)
+        self._abandon(None)
         self._data.close()
 
     # inside

@@ -6,7 +6,6 @@ from typing import Literal
 import msgspec
 
 from chainfold.dataset import Dataset
-from chainfold.digest import digest_of
 from chainfold.errors import ChainfoldError
 from chainfold.events import Entry
 from chainfold.log import LogReader
@@ -129,7 +128,7 @@ def _check_artifacts(
         try:
             record = data.decode(log.line(positions[row]))
             if record.path not in digests:
-                digests[record.path] = _digest_of_file(data, record.path)
+                digests[record.path] = data.blobs.digest(record.path)
             found = digests[record.path]
             if found != record.content_hash:
                 # Perhaps others have deleted it since: the event comes before the file goes.
@@ -163,10 +162,3 @@ def _orphans(data: Dataset, projections: Projections) -> Iterator[Finding]:
     for path, size in sorted(data.blobs.scan()):
         if not projections.paths.is_referenced(path):
             yield Finding("note", "orphan", path, f"no live artifact refers to it ({size:,} bytes)")
-
-
-def _digest_of_file(data: Dataset, path: str) -> str | None:
-    try:
-        return digest_of(data.blobs.read(path))
-    except FileNotFoundError:
-        return None

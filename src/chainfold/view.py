@@ -16,6 +16,7 @@ from chainfold.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from chainfold.grammar import continues
 from chainfold.graph import DependencyGraph, LineageGraph, topological
 from chainfold.history import HistoryItem, history, who_took
 from chainfold.projections import NOW, Sight
@@ -148,7 +149,7 @@ class RegistryView:
             sight, chains = self._sight(), self._data.projections.chains
             found = []
             for path in chains.paths_from(text):
-                if isinstance(prefix, OperatorChain) and not _continues(path, text):
+                if isinstance(prefix, OperatorChain) and not continues(path, text):
                     continue
                 records = self._records(sight, chains.rows(path))
                 found.extend(sorted(records, key=lambda record: fold_order(record.fold_id)))
@@ -352,11 +353,6 @@ class RegistryView:
 
 def _path_of(chain: OperatorChain | str) -> str:
     return chain if isinstance(chain, str) else chain.to_path()
-
-
-def _continues(path: str, prefix: str) -> bool:
-    """Whether a path that starts with a prefix goes on after it with a whole operator, or ends."""
-    return not prefix or len(path) == len(prefix) or path[len(prefix)] in ">+"
 
 
 def _matching(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chainfold.blobs.names import check_relative
+from chainfold.digest import digest_of
 from chainfold.errors import InvalidInputError
 from chainfold.storage import Files
 
@@ -42,6 +43,13 @@ class BlobStore:
     def read(self, path: str) -> bytes:
         """The bytes of a file. FileNotFoundError if it is not there."""
         return self._files.read(self.locate(path))
+
+    def digest(self, path: str) -> str | None:
+        """The digest of a file's bytes; None if it is not there."""
+        try:
+            return digest_of(self.read(path))
+        except FileNotFoundError:
+            return None
 
     def holds(self, path: str, data: bytes) -> bool:
         """Whether the file is there with exactly these bytes."""

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from chainfold.artifact_ids import named
 from chainfold.commands.registering import check_open
 from chainfold.commands.running import clear_locks, living, roll_back
-from chainfold.dataset import Dataset
+from chainfold.dataset import Dataset, in_chunks
 from chainfold.errors import ConflictError, DependentsError, InvalidInputError
 from chainfold.events import ArtifactsDeleted, DatasetPurged
 from chainfold.projections import Sight
@@ -48,32 +48,18 @@ def delete_pipeline(
             )
         if names and dependents == "cascade":
             ids = list(map(data.projections.artifact_id, [*targets, *others]))
-            delete_ids(data, ids, run_id, delete_files=delete_files)
+            events = deletions(ids, delete_files=delete_files)
+            _delete(data, events, run_id, delete_files=delete_files)
             return len(ids), []
         _delete(data, [event], run_id, delete_files=delete_files)
     return len(targets), names
 
 
-def delete_ids(data: Dataset, ids: Sequence[str], run_id: str | None, *, delete_files: bool) -> None:
-    """Delete artifacts by id, all at once, inside or outside `writing`."""
-    with data.writing():
-        _delete(data, deletions(ids, delete_files=delete_files), run_id, delete_files=delete_files)
-
-
 def deletions(ids: Sequence[str], *, delete_files: bool) -> list[ArtifactsDeleted]:
     """Events that together delete the ids, each small enough for an entry."""
-    events: list[ArtifactsDeleted] = []
-    chunk: list[str] = []
-    length = 0
-    for artifact_id in ids:
-        if chunk and length > _IDS_BYTES:
-            events.append(ArtifactsDeleted(artifact_ids=chunk, delete_files=delete_files))
-            chunk, length = [], 0
-        chunk.append(artifact_id)
-        length += len(artifact_id.encode()) * 2 + 3  # JSON may escape
-    if chunk:
-        events.append(ArtifactsDeleted(artifact_ids=chunk, delete_files=delete_files))
-    return events
+    # Twice the length: JSON may escape.
+    chunks = in_chunks(ids, _IDS_BYTES, lambda artifact_id: len(artifact_id.encode()) * 2 + 3)
+    return [ArtifactsDeleted(artifact_ids=chunk, delete_files=delete_files) for chunk in chunks]
 
 
 def _delete(

@@ -106,8 +106,8 @@ def _check(record: ArtifactRecord) -> None:
         check_text("a dependency's id", source)
     if record.artifact_id in record.depends_on:
         raise ManifestError(f"{record.artifact_id!r} depends on itself")
-    if record.size_bytes < 0 or (isinstance(record.fold_id, int) and record.fold_id < 0):
-        raise ManifestError("size_bytes or fold_id is negative")
+    if isinstance(record.fold_id, int) and record.fold_id < 0:
+        raise ManifestError("fold_id is negative")
 
 
 def _generated_id(index: int, fields: Mapping[str, Any]) -> str:

@@ -17,13 +17,13 @@ from chainfold.errors import (
     NotFoundError,
     RunClosedError,
 )
-from chainfold.grammar import whole_number, whole_numbers
+from chainfold.grammar import UNPRINTABLE, whole_number, whole_numbers
 from chainfold.params import normalize
-from chainfold.projections import Sight
+from chainfold.projections import RunState, Sight
 from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
 from chainfold.serializers import Serialized, serialize
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL: Final = re.compile(f"[{UNPRINTABLE}]")
 _NEGATIVE_FOLD: Final = re.compile(r":-[0-9]+\Z")
 
 
@@ -216,11 +216,7 @@ def repetition(data: Dataset, row: int) -> Any:
         NotFoundError: If its blob is gone or has changed.
     """
     record = data.record(row)
-    try:
-        intact = digest_of(data.blobs.read(record.path)) == record.content_hash
-    except FileNotFoundError:
-        intact = False
-    if not intact:
+    if data.blobs.digest(record.path) != record.content_hash:
         raise NotFoundError(
             f"artifact {record.artifact_id!r} cannot be restored: its file {record.path!r} is gone or changed"
         )
@@ -235,9 +231,19 @@ def check_open(data: Dataset, run_id: str | None) -> None:
     Raises:
         RunClosedError: If it was committed or rolled back meanwhile.
     """
-    if run_id is None or data.projections.runs.open(run_id) is not None:
-        return
+    if run_id is not None:
+        open_run(data, run_id)
+
+
+def open_run(data: Dataset, run_id: str) -> RunState:
+    """The run of an id, which is open.
+
+    Raises:
+        RunClosedError: If it was committed or rolled back meanwhile.
+    """
     run = data.projections.runs.get(run_id)
+    if run is not None and run.status == "open":
+        return run
     if run is None:
         raise RunClosedError(f"run {run_id} is not in the log of {data.name!r}: start a new run")
     why = f" ({run.reason})" if run.reason else ""

@@ -4,7 +4,7 @@ import logging
 import re
 from typing import Final
 
-from chainfold.commands.registering import check_open
+from chainfold.commands.registering import open_run
 from chainfold.dataset import Dataset, new_run_id, owner_name
 from chainfold.errors import BlobNotFoundError, CorruptionError, StorageError
 from chainfold.events import RollbackReason, RunCommitted, RunRolledBack, RunStarted, SweepReason
@@ -74,15 +74,13 @@ def commit(data: Dataset, run_id: str) -> list[int]:
     """
     with data.mutex:
         data.refresh()
-        check_open(data, run_id)
-        synced = _sync_files(data, data.projections.runs.open(run_id), set())
+        synced = _sync_files(data, open_run(data, run_id), set())
     with data.writing():
-        check_open(data, run_id)
-        run = data.projections.runs.open(run_id)
+        run = open_run(data, run_id)
         _sync_files(data, run, synced)  # what joined processes registered since
-        rows = sorted(run.own.values()) if run is not None else []
-        doomed = [row for row, with_files in run.doomed.items() if with_files] if run is not None else []
-        purges = run is not None and run.purges
+        rows = sorted(run.own.values())
+        doomed = [row for row, with_files in run.doomed.items() if with_files]
+        purges = run.purges
         (entry,) = data.append([RunCommitted()], run=run_id, sync=True)
         paths = list(map(data.projections.paths.path_of, doomed))
         if purges:
@@ -103,10 +101,8 @@ def roll_back(data: Dataset, run_id: str, reason: RollbackReason, detail: str = 
         StorageError: If the system refuses.
     """
     with data.writing():
-        check_open(data, run_id)
-        run = data.projections.runs.open(run_id)
-        rows = list(run.rows) if run is not None else []
-        count = len(run.own) if run is not None else 0
+        run = open_run(data, run_id)
+        rows, count = run.rows, len(run.own)
         (entry,) = data.append([RunRolledBack(reason, detail)], run=run_id, sync=True)
         data.sweep_after(entry, brought_in_vain(data, rows), "rolled-back")
     return count
@@ -176,10 +172,8 @@ def reap_if_possible(data: Dataset) -> None:
         logger.debug("open runs of %s were not looked after", data.name, exc_info=True)
 
 
-def _sync_files(data: Dataset, run: RunState | None, synced: set[str]) -> set[str]:
+def _sync_files(data: Dataset, run: RunState, synced: set[str]) -> set[str]:
     """Make durable the files of a run's artifacts that are not yet; the paths that are now."""
-    if run is None:
-        return synced
     paths = data.projections.paths
     wanted: dict[str, int] = {}
     for row in run.own.values():

@@ -2,7 +2,7 @@
 
 from chainfold.log.appending import LocalLog
 from chainfold.log.checkpoint import Checkpoint
-from chainfold.log.lines import ENTRY_LIMIT
+from chainfold.log.lines import ENTRY_LIMIT, time_text
 from chainfold.log.merkle import MerkleTree
 from chainfold.log.segments import SEGMENT_BYTES, LogReader, LogRewoundError
 
@@ -14,4 +14,5 @@ __all__ = [
     "LogReader",
     "LogRewoundError",
     "MerkleTree",
+    "time_text",
 ]

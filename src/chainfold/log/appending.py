@@ -1,6 +1,5 @@
 """Appending to a log in local files: under the dataset's lock, all or nothing."""
 
-import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -99,16 +98,13 @@ class LocalLog(LogReader):
             known = self.stored_checkpoint()
         except CorruptionError:
             known = None  # it was torn by a power cut: the entries tell what is durable
-        if known is not None and self._tree.size <= known.size <= self.size:
-            start = self._tree.size
-            self._tree.extend(itertools.islice(self.raw_lines(start), known.size - start))
-            if self._tree.root() != known.root:
-                self._mark_damage(
-                    f"the first {known.size} entries are not those that the checkpoint commits to (another "
-                    f"Merkle root): they, or it, were rewritten",
-                    restore="the dataset's log folder",
-                )
-                self._refuse_if_broken()
+        if known is not None and known.size <= self.size and self.root_at(known.size) != known.root:
+            self._mark_damage(
+                f"the first {known.size} entries are not those that the checkpoint commits to (another "
+                f"Merkle root): they, or it, were rewritten",
+                restore="the dataset's log folder",
+            )
+            self._refuse_if_broken()
         self._root_checked = True
 
     def _refuse_if_broken(self) -> None:

@@ -55,5 +55,9 @@ def stated_sum(line: bytes) -> int | None:
 
 def now(last: str) -> str:
     """The time for the next entry: RFC 3339, UTC, microseconds, not before `last`."""
-    text = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-    return max(text, last)
+    return max(time_text(datetime.now(UTC)), last)
+
+
+def time_text(when: datetime) -> str:
+    """A time as entries spell it: RFC 3339, UTC, microseconds; texts sort as the times do."""
+    return when.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from chainfold.errors import ChainfoldError, CorruptionError
-from chainfold.events import (
-    Entry,
-    decode_entry,
-)
+from chainfold.events import Entry, decode_entry
 from chainfold.log import checkpoint, lines
 from chainfold.log.merkle import MerkleTree
 from chainfold.storage import Files, Reader
@@ -150,14 +147,12 @@ class LogReader:
 
     def root(self) -> bytes:
         """The Merkle root over all entries, 32 bytes. It hashes what is new since it was last asked."""
-        if self._tree.size < self.size:
-            self._tree.extend(self.raw_lines(self._tree.size))
-        return self._tree.root()
+        return self.root_at(self.size)
 
     def root_at(self, size: int) -> bytes:
-        """The Merkle root over the first `size` entries, by hashing them all."""
-        tree = MerkleTree()
-        tree.extend(itertools.islice(self.raw_lines(), size))
+        """The Merkle root over the first `size` entries; as `root`, unless more was hashed already."""
+        tree = self._tree if self._tree.size <= size else MerkleTree()
+        tree.extend(itertools.islice(self.raw_lines(tree.size), size - tree.size))
         return tree.root()
 
     def stored_checkpoint(self) -> checkpoint.Checkpoint | None:

@@ -23,7 +23,3 @@ class Aliases:
         """Every alias that pointed somewhere after `size` entries, in order of name."""
         targets = ((alias, self.target(alias, size)) for alias in sorted(self._moves))
         return {alias: target for alias, target in targets if target is not None}
-
-    def moves(self, alias: str) -> list[tuple[int, str | None]]:
-        """All moves of a name: the size after each, and the target."""
-        return list(self._moves.get(alias, ()))

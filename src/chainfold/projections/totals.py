@@ -59,10 +59,6 @@ class Totals:
         by_type = {kind.value: line[number] for kind, number in _NUMBERS.items() if line[number]}
         return Total(line[_ARTIFACTS], line[_BYTES], line[_FILES], line[_FILE_BYTES], by_type)
 
-    def size_bytes(self, row: int) -> int:
-        """Size of a registration's blob."""
-        return self._sizes[row]
-
     def _change(self, row: int, size: int, sign: int, *, files: int) -> None:
         table = self._table
         if self._changed_at[-1] != size:

@@ -106,6 +106,13 @@ def explained(doing: str, path: Path) -> Iterator[None]:
         raise StorageError.refused(doing, path, error) from error
 
 
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write it all: the system may take less than it was given (a full disk, a signal)."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 class LocalFile:
     """A descriptor that reads anywhere and appends at the end."""
 
@@ -135,10 +142,8 @@ class LocalFile:
 
     def append(self, data: bytes) -> None:
         """Write at the end; when it raises, any prefix of the data may have been written."""
-        rest = memoryview(data)
         with explained("append to", self._path):
-            while rest:  # the system may take less than it was given: a full disk, a signal
-                rest = rest[os.write(self._descriptor, rest) :]
+            _write_all(self._descriptor, data)
 
     def sync(self) -> None:
         """Return when all that was appended, by anyone, is durable."""
@@ -183,9 +188,7 @@ class LocalFiles:
         with explained("write", path):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY, 0o666)
             try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
+                _write_all(descriptor, data)
                 if sync:
                     durable.sync_data(descriptor)
             except BaseException:
@@ -199,7 +202,7 @@ class LocalFiles:
         with explained("overwrite", path):
             descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW | _BINARY)
             try:
-                os.write(descriptor, data)
+                _write_all(descriptor, data)
             finally:
                 os.close(descriptor)
 
