@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SOAK_STAMP := $(VENV)/.soak-installed
+SECONDS ?= 3600
 BENCH_VENV ?= .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 WORKSPACE ?= demo-workspace
@@ -34,8 +36,12 @@ format: $(STAMP)  ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-soak: $(STAMP)  ## the laws, with many more examples (an hour or so)
-	CHAINFOLD_EXAMPLES=2000 $(BIN)/python -m pytest -n auto tests/test_laws.py
+soak: $(SOAK_STAMP)  ## every fault and every law for SECONDS (an hour), and the figures; as root on Linux
+	REQUIRE_ALL=1 $(BIN)/python -m tests.faults.soak --seconds $(SECONDS)
+
+$(SOAK_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[soak]'
+	touch $(SOAK_STAMP)
 
 $(BENCH_STAMP): pyproject.toml constraints.txt benchmarks/peers.txt
 	$(PYTHON) -m venv $(BENCH_VENV)

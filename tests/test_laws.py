@@ -39,7 +39,9 @@ from chainfold import (
     RegistryView,
     RunClosedError,
 )
+from chainfold.commands.running import Run as OwnedRun
 from chainfold.projections import Projections, Sight
+from chainfold.storage.locks import LocalHeldLock
 
 EXAMPLES = int(os.environ.get("CHAINFOLD_EXAMPLES", "0"))
 pytestmark = pytest.mark.timeout(0 if EXAMPLES else 300)  # a soak takes as long as it was told to
@@ -123,6 +125,13 @@ def maybe_raises(problem: type[Exception] | None) -> AbstractContextManager[Any]
         return contextlib.nullcontext()
     text = "missing source model dependencies" if problem is MissingDependencyError else None
     return pytest.raises(problem, match=text)
+
+
+def die(owner: OwnedRun) -> None:
+    """The process that owns a run is killed: only its lock is let go, by the operating system."""
+    if owner._lock is not None:
+        assert isinstance(owner._lock, LocalHeldLock)
+        owner._lock._after_fork()
 
 
 class Comparison:
@@ -553,12 +562,11 @@ class Registries(RuleBasedStateMachine):
             assert registry.cleanup_failed_run() == expected
 
     def _die(self, number: int) -> None:
-        """The process that owns a run is killed: only its lock is let go, by the operating system."""
         slot = self.slots[number]
         if slot.registry is None:
             return
-        if slot.registry._run is not None and slot.registry._run._lock is not None:
-            slot.registry._run._lock._after_fork()
+        if slot.registry._run is not None:
+            die(slot.registry._run)
         if slot.run is not None and slot.owned:
             slot.run.alive = False
         slot.registry._run = None
@@ -903,8 +911,8 @@ def test_a_run_that_is_rolled_back_never_was(
             runner.cleanup_failed_run()
         elif how == "close":
             runner.close()
-        elif runner._run._lock is not None:
-            runner._run._lock._after_fork()
+        else:
+            die(runner._run)
             ArtifactRegistry(players.workspace, "wheat").close()  # whoever comes next sees that it died
         assert answers(reader) == expected
 

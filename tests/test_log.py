@@ -48,7 +48,7 @@ def opened(folder: Path, segment_bytes: int = SEGMENT_BYTES, dataset: str = "whe
 
 def write(log: LocalLog, count: int = 1, *, sync: bool = True, run: str | None = None) -> list[Entry]:
     """Append as a command does, with the lock held."""
-    list(log.catch_up())
+    list(log.catch_up(thorough=True))
     log.recover()
     events = [AliasSet(f"alias-{log.size + number}") for number in range(count)]
     return log.append(events, actor="tester", run=run, sync=sync)
@@ -493,3 +493,18 @@ def test_readers_follow_a_writer_that_does_not_wait(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     assert not wrong
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), max_size=20))
+def test_writers_that_seal_at_different_sizes(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[tuple[int, int]]
+) -> None:
+    """Each goes on where the log ends, though it would not have sealed there."""
+    folder = tmp_path_factory.mktemp("log")
+    writers = [opened(folder, segment_bytes) for segment_bytes in (1, 400, SEGMENT_BYTES)]
+    for writer, count in batches:
+        write(writers[writer], count)
+    log = opened(folder)
+    assert log.damage is None
+    assert log.size == sum(count for _, count in batches)
+    reader.checked(list(log.raw_lines()), "wheat")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,94 +19,14 @@ from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, StorageError
 from chainfold.events import AliasSet, Entry
 from chainfold.log import SEGMENT_BYTES, LocalLog
-from chainfold.storage import Appender, LocalFiles
+from chainfold.storage import Files, LocalFiles
+from chainfold.storage.local import LocalFile
+from chainfold.testing import FaultyFiles
 
 FIRST: Final = f"{0:020d}.jsonl"
 
 
-class FaultyFiles(LocalFiles):
-    """Local files of which one write fails.
-
-    Attributes:
-        fail_at: Number of the operation that fails; None for none.
-        landed: How much of it is done before it fails: nothing, half (of an append) or all.
-        refuse: Instead of one operation, all of these names fail.
-        done: The operations so far.
-    """
-
-    def __init__(self, number: int = errno.EIO) -> None:
-        self.number = number
-        self.fail_at: int | None = None
-        self.landed = 0.0
-        self.refuse: set[str] = set()
-        self.done: list[str] = []
-
-    def check(self, doing: str) -> bool:
-        """Count an operation; True if it is to fail."""
-        self.done.append(doing)
-        return doing in self.refuse or len(self.done) - 1 == self.fail_at
-
-    def failure(self, doing: str, path: object) -> StorageError:
-        return StorageError.refused(doing, path, OSError(self.number, os.strerror(self.number)))
-
-    def _do(self, doing: str, path: object, act: Any) -> Any:
-        fails = self.check(doing)
-        result = act() if not fails or self.landed == 1 else None
-        if fails:
-            raise self.failure(doing, path)
-        return result
-
-    def appender(self, path: Path, *, create: bool) -> Any:
-        inner = super().appender(path, create=create) if not create else None
-        if create:
-            inner = self._do("create", path, lambda: LocalFiles.appender(self, path, create=True))
-        assert inner is not None
-        return FaultyAppender(self, path, inner)
-
-    def write_new(self, path: Path, data: bytes, *, sync: bool) -> None:
-        self._do("write", path, lambda: LocalFiles.write_new(self, path, data, sync=sync))
-
-    def overwrite(self, path: Path, data: bytes) -> None:
-        self._do("overwrite", path, lambda: LocalFiles.overwrite(self, path, data))
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._do("rename", target, lambda: LocalFiles.rename(self, source, target))
-
-    def remove(self, path: Path) -> bool:
-        return bool(self._do("remove", path, lambda: LocalFiles.remove(self, path)))
-
-    def make_folder(self, folder: Path) -> None:
-        if not folder.is_dir():
-            self._do("make folder", folder, lambda: LocalFiles.make_folder(self, folder))
-
-    def sync(self, paths: Iterable[Path]) -> None:
-        self._do("sync files", paths, lambda: LocalFiles.sync(self, paths))
-
-    def sync_folder(self, folder: Path) -> None:
-        self._do("sync folder", folder, lambda: LocalFiles.sync_folder(self, folder))
-
-
-class FaultyAppender:
-    def __init__(self, files: FaultyFiles, path: Path, inner: Appender) -> None:
-        self._files, self._path, self._inner = files, path, inner
-
-    def append(self, data: bytes) -> None:
-        fails = self._files.check("append")
-        self._inner.append(data[: int(len(data) * self._files.landed)] if fails else data)
-        if fails:
-            raise self._files.failure("append to", self._path)
-
-    def sync(self) -> None:
-        self._files._do("sync", self._path, self._inner.sync)
-
-    def truncate(self, size: int) -> None:
-        self._files._do("truncate", self._path, lambda: self._inner.truncate(size))
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-def opened(folder: Path, files: LocalFiles | None = None, segment_bytes: int = SEGMENT_BYTES) -> LocalLog:
+def opened(folder: Path, files: Files | None = None, segment_bytes: int = SEGMENT_BYTES) -> LocalLog:
     log = LocalLog(folder, "wheat", files or LocalFiles(), segment_bytes=segment_bytes)
     list(log.catch_up())
     return log
@@ -130,7 +50,7 @@ def aliases(log: LocalLog) -> list[str]:
 @pytest.mark.parametrize("landed", [0, 0.3, 0.5, 0.9, 1])
 def test_a_full_disk(tmp_path: Path, landed: float) -> None:
     """The log is cut back, nothing is acknowledged, and it works as soon as there is room."""
-    files = FaultyFiles(errno.ENOSPC)
+    files = FaultyFiles(LocalFiles(), errno.ENOSPC)
     log, follower = opened(tmp_path, files), opened(tmp_path)
     append(log, "a", "b")
     before = (tmp_path / "segments" / FIRST).read_bytes()
@@ -152,13 +72,13 @@ def test_a_full_disk(tmp_path: Path, landed: float) -> None:
 
 def test_a_disk_too_full_to_cut_back(tmp_path: Path) -> None:
     """What was not cut off is a torn tail: the next writer moves it aside."""
-    files = FaultyFiles(errno.ENOSPC)
+    files = FaultyFiles(LocalFiles(), errno.ENOSPC)
     log = opened(tmp_path, files)
     append(log, "a")
     files.refuse, files.landed = {"append", "truncate"}, 0.5
     with pytest.raises(StorageError):
         append(log, "lost")
-    files.refuse = {"write"}
+    files.refuse = {"create"}
     with pytest.raises(StorageError, match="disk is full"):  # nor is there room for the copy
         append(log, "lost")
     files.refuse = set()
@@ -197,7 +117,7 @@ def test_what_the_system_writes_in_part(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("landed", [0, 1])
 def test_a_sync_that_fails_is_never_tried_again(tmp_path: Path, landed: float) -> None:
     """The writer takes no more until it is opened anew; then it goes on from what it finds."""
-    files = FaultyFiles()
+    files = FaultyFiles(LocalFiles())
     log = opened(tmp_path, files)
     append(log, "a")
     files.refuse, files.landed = {"sync"}, landed
@@ -221,7 +141,7 @@ def test_a_sync_that_fails_is_never_tried_again(tmp_path: Path, landed: float) -
 @pytest.mark.parametrize("operation", ["sync", "sync folder"])
 def test_a_sync_that_fails_while_sealing(tmp_path: Path, operation: str, landed: float) -> None:
     """A segment that may not be durable is never built upon."""
-    files = FaultyFiles()
+    files = FaultyFiles(LocalFiles())
     log = opened(tmp_path, files, 1)
     append(log, "a")
     files.refuse, files.landed = {operation}, landed
@@ -239,7 +159,7 @@ def test_a_sync_that_fails_while_sealing(tmp_path: Path, operation: str, landed:
 
 def test_a_checkpoint_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     """The entries are durable, and say so themselves."""
-    files = FaultyFiles(errno.ENOSPC)
+    files = FaultyFiles(LocalFiles(), errno.ENOSPC)
     log = opened(tmp_path, files)
     for operation in ("write", "rename", "remove"):
         files.refuse = {operation}
@@ -283,7 +203,7 @@ def work(folder: Path, files: FaultyFiles) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize("landed", [0, 0.5, 1])
 def test_every_operation_fails_once(tmp_path: Path, landed: float) -> None:
     """Whichever it is, and whether or not it was done: nothing acknowledged is lost, and work goes on."""
-    complete = FaultyFiles()
+    complete = FaultyFiles(LocalFiles())
     known, tried = work(tmp_path / "none", complete)
     assert known == tried == aliases(opened(tmp_path / "none", segment_bytes=400))
     assert {"append", "sync", "create", "sync folder", "rename", "write", "truncate", "make folder"} <= set(
@@ -291,7 +211,7 @@ def test_every_operation_fails_once(tmp_path: Path, landed: float) -> None:
     )
     for number in range(len(complete.done)):
         folder = tmp_path / str(number)
-        files = FaultyFiles()
+        files = FaultyFiles(LocalFiles())
         files.fail_at, files.landed = number, landed
         known, tried = work(folder, files)
         log = opened(folder, segment_bytes=400)
@@ -336,7 +256,7 @@ WRITES: Final = {
     ],
 )
 def test_a_workspace_that_takes_no_writes(read_only: Path, number: int, advice: str) -> None:
-    files = FaultyFiles(number)
+    files = FaultyFiles(LocalFiles(), number)
     files.refuse = WRITES
     with ArtifactRegistry(read_only, "wheat", actor="tester") as registry:
         registry._data.close()
@@ -419,7 +339,7 @@ def test_a_damaged_log_on_read_only_storage(read_only: Path) -> None:
     segment = read_only / "log" / "wheat" / "segments" / FIRST
     content = segment.read_bytes()
     segment.write_bytes(content.replace(b"best", b"Best"))
-    files = FaultyFiles(errno.EROFS)
+    files = FaultyFiles(LocalFiles(), errno.EROFS)
     files.refuse = WRITES
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -429,3 +349,22 @@ def test_a_damaged_log_on_read_only_storage(read_only: Path) -> None:
         pass
     data.close()
     segment.write_bytes(content)
+
+
+@pytest.mark.parametrize("error", [StorageError("no"), KeyboardInterrupt()], ids=["failed", "interrupted"])
+def test_an_entry_that_stands_though_its_sync_did_not_return_keeps_its_file(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Who registers is told that it failed; but the line is in the log, and others read it."""
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        registry.register("first", "p:1:all", "model")
+
+        def sync(_: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patched, pytest.raises(type(error)):
+            patched.setattr(LocalFile, "sync", sync)
+            registry.register("second", "p:2:all", "model")
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.load("p:2:all") == "second"
+        assert registry.verify().ok

@@ -298,7 +298,7 @@ Point = namedtuple("Point", "x y")
         (np.float32(0.5), 0.5),
         (np.int8(-3), -3),
         (np.uint64(2**64 - 1), 2**64 - 1),
-        (np.bool_(True), True),  # noqa: FBT003 - the value under test
+        (np.bool_(True), True),
         (np.str_("text"), "text"),
         (np.bytes_(b"ab"), "b'ab'"),
         (np.complex128(1 + 2j), "(1+2j)"),

@@ -131,14 +131,17 @@ def test_verifying_while_others_delete_gives_no_false_alarm(
 ) -> None:
     registry.register([0], "old:1:all", "model")
     with ArtifactRegistry(registry.workspace, "wheat") as other:
-        read = registry._data.blobs.read
+        digest = registry._data.blobs.digest
+        looked: list[str] = []
 
-        def late(path: str) -> bytes:
+        def late(path: str, *args: Any) -> Any:
             other.delete_pipeline_artifacts("old", delete_files=True)
-            return read(path)
+            looked.append(path)
+            return digest(path, *args)
 
-        monkeypatch.setattr(registry._data.blobs, "read", late)
+        monkeypatch.setattr(registry._data.blobs, "digest", late)
         assert registry.verify().ok
+        assert len(looked) == 1
 
 
 def test_the_collector_removes_what_dead_processes_left(registry: ArtifactRegistry) -> None:
@@ -232,3 +235,48 @@ def test_nothing_is_made_before_something_is_written(tmp_path: Path) -> None:
         assert registry.find_orphaned_artifacts() == []
         assert registry.verify().ok
     assert not (tmp_path / "new").exists()
+
+
+def test_an_open_run_without_a_lock_file_is_rolled_back_without_making_one(
+    registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may have taken the file's name, and a disk without inodes would not take a new one."""
+    registry.start_run()
+    registry.register("open", "p:1:all", "model")
+    lock = next((registry.workspace / "log" / "wheat" / "runs").iterdir())
+    lock.unlink()
+    monkeypatch.setattr("chainfold.storage.local.try_lock", lambda _: pytest.fail("a lock file was made"))
+    with ArtifactRegistry(registry.workspace, "wheat") as other:
+        assert other.history("p:1:all")[0].standing == "rolled back"
+    assert registry.cleanup_failed_run() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_beside_a_busy_thread_works_on(registry: ArtifactRegistry) -> None:
+    """The thread may hold what the child needs, or be in the middle of what the child reads."""
+    registry.register("first", "p:0:all", "model")
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            registry.register(["busy", number % 9], f"busy:{number}:all", "model")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for number in range(12):
+            in_a_fork(
+                lambda number=number: (  # type: ignore[misc]
+                    registry.load("p:0:all"),
+                    registry.register("from the child", f"c:{number}:all", "model"),
+                    registry.cleanup_failed_run(),
+                )
+            )
+    finally:
+        stop.set()
+        thread.join()
+    assert registry.resolve("p:0:all") is not None, "the child took back what its parent had registered"
+    assert registry.rebuild()

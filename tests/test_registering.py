@@ -123,7 +123,7 @@ def test_odd_parameters_never_fail_a_registration(registry: ArtifactRegistry) ->
         "inf": -math.inf,
         "big": 2**80,
         "np": np.float32(0.5),
-        "flag": np.bool_(True),  # noqa: FBT003 - numpy's own spelling
+        "flag": np.bool_(True),
         "odd": Odd(),
         "cyclic": cyclic,
         "enum": color(1),

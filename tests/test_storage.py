@@ -1,12 +1,20 @@
 """Local files, locks, and what is told of the file system."""
 
+import contextlib
+import errno
+import itertools
+import os
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from chainfold import ArtifactRegistry, StorageError
-from chainfold.storage import LocalFiles, Lock, network_kind, try_lock
+from chainfold.storage import LocalFiles, durable, network_kind
+from chainfold.storage.locks import LocalLock
+from chainfold.testing import Crash, FaultyFiles, MemoryDisk, MemoryFiles
 
 MOUNTS = """\
 proc /proc proc rw 0 0
@@ -40,9 +48,9 @@ def test_a_workspace_on_a_network_file_system_is_warned_about_once(
 
 def test_a_lock_is_exclusive_between_objects_and_threads(tmp_path: Path) -> None:
     total, rounds = 0, 200
-    locks = [Lock(tmp_path / "lock") for _ in range(2)]
+    locks = [LocalFiles().lock(tmp_path / "lock") for _ in range(2)]
 
-    def work(lock: Lock) -> None:
+    def work(lock: LocalLock) -> None:
         nonlocal total
         for _ in range(rounds):
             with lock.held(), lock.held():
@@ -58,18 +66,18 @@ def test_a_lock_is_exclusive_between_objects_and_threads(tmp_path: Path) -> None
 
 
 def test_a_free_lock_is_taken_and_a_held_one_is_not(tmp_path: Path) -> None:
-    held = try_lock(tmp_path / "x.lock")
+    held = LocalFiles().try_lock(tmp_path / "x.lock")
     assert held is not None
     assert held.is_held
-    assert try_lock(tmp_path / "x.lock") is None
+    assert LocalFiles().try_lock(tmp_path / "x.lock") is None
     held.release()
     held.release()
     assert not held.is_held
     assert list(tmp_path.iterdir()) == []
-    again = try_lock(tmp_path / "x.lock")
+    again = LocalFiles().try_lock(tmp_path / "x.lock")
     assert again is not None
     del again  # forgotten, so given up
-    third = try_lock(tmp_path / "x.lock")
+    third = LocalFiles().try_lock(tmp_path / "x.lock")
     assert third is not None
     third.release()
 
@@ -98,3 +106,90 @@ def test_scanning_names_what_is_below_and_follows_no_links(tmp_path: Path) -> No
     (tmp_path / "link").symlink_to(tmp_path / "g")
     assert sorted(LocalFiles().scan(tmp_path)) == [("d/e/f", 3), ("g", 0)]
     assert list(LocalFiles().scan(tmp_path / "missing")) == []
+
+
+def test_what_cannot_be_looked_at_is_a_storage_error_that_names_it(tmp_path: Path) -> None:
+    """As on a disk that has died; here the system refuses the name."""
+    files, path = LocalFiles(), tmp_path / ("x" * 300)
+    looks: list[Callable[[Path], object]] = [files.age, files.has_folder, files.make_folder]
+    for look in looks:
+        with pytest.raises(StorageError, match=r"xxx.*: File name too long") as raised:
+            look(path)
+        assert raised.value.errno == errno.ENAMETOOLONG
+
+
+def test_a_folder_that_another_made_is_made_durable_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have died between making it and making it durable."""
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    (tmp_path / "a").mkdir()
+    files = LocalFiles()
+    for _ in range(2):
+        files.make_folder(tmp_path / "a")
+        assert synced == [tmp_path]
+    files.make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+    (tmp_path / "a" / "b").rmdir()
+    files.make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a"]
+
+
+def test_a_folder_above_the_workspace_may_be_closed_to_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(durable, "sync_folder", refuse)
+    LocalFiles().make_folder(tmp_path)
+    with pytest.raises(StorageError, match="Permission denied"):
+        LocalFiles().make_folder(tmp_path / "ours")
+
+
+def test_what_the_system_refuses_to_look_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    files = LocalFiles()
+    files.write_new(tmp_path / "x", b"x", sync=False)
+    reader = files.reader(tmp_path / "x")
+    looks = [
+        reader.size,
+        *(partial(look, tmp_path / "x") for look in (files.size, files.age, files.has_folder)),
+    ]
+    told: list[str] = []
+    for look in looks:
+        with monkeypatch.context() as patch:  # for so long only: pytest looks at files too
+            patch.setattr(os, "stat", refuse)
+            patch.setattr(os, "fstat", refuse)
+            try:
+                look()
+            except StorageError as error:
+                told.append(str(error))
+    assert len(told) == len(looks)
+    for text in told:
+        assert text.startswith(f"cannot look at {tmp_path / 'x'}: Input/output error")
+
+
+def test_parameters_that_a_dead_process_left_beside_the_log_are_made_durable() -> None:
+    """Whatever it was at when it died: who registers the same again may rely on them."""
+    params = {"large": "x" * 70_000}
+    for number in itertools.count():
+        disk = MemoryDisk()
+        dying = FaultyFiles(MemoryFiles(disk))
+        dying.fail_at, dying.crashes = number, True
+        for files in (dying, MemoryFiles(disk)):
+            with (
+                contextlib.suppress(Crash),
+                ArtifactRegistry(Path("/w"), "wheat", storage=files) as registry,
+            ):
+                registry.register(1, "p:1:all", "model", params=params)
+        disk.power_cut(lambda _: 0)
+        with ArtifactRegistry(Path("/w"), "wheat", storage=MemoryFiles(disk)) as registry:
+            record = registry.resolve("p:1:all")
+            assert record is not None
+            assert record.params == params
+        if not dying.dead:
+            break

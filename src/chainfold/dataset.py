@@ -8,23 +8,23 @@ import contextlib
 import copy
 import getpass
 import os
-import re
 import socket
 import threading
 import time
 import uuid
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from chainfold.blobs import BlobStore, get_binaries_path
-from chainfold.digest import digest_of, short
+from chainfold.details import move_aside, put_back
 from chainfold.errors import (
-    BlobNotFoundError,
+    ChainfoldError,
     CorruptionError,
     InvalidInputError,
     NotFoundError,
@@ -42,9 +42,10 @@ from chainfold.events import (
 )
 from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES, LocalLog, LogRewoundError, time_text
 from chainfold.params import from_wire, to_wire
-from chainfold.projections import Projections
-from chainfold.records import ArtifactRecord, MetaModelConfig
-from chainfold.storage import Files, LocalFiles, Lock, network_kind
+from chainfold.places import check_dataset_name, encodable, refuse_links
+from chainfold.projections import NEVER, Projections
+from chainfold.records import ArtifactRecord
+from chainfold.storage import Files, LocalFiles, network_kind, owner_name
 
 T = TypeVar("T")
 _REWINDS: Final = 10
@@ -54,38 +55,6 @@ _SWEEP_BYTES: Final = 48_000
 """Of paths in one sweep event: well below the limit of an entry."""
 _ROOM_BYTES: Final = 1_000
 """Of an entry, left for what is not the event."""
-_NAME_BYTES: Final = 200
-_ODD_NAME: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-_RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?\Z")
-
-
-def check_dataset_name(name: str) -> str:
-    """The name, if it can be a folder's on every operating system.
-
-    Raises:
-        InvalidInputError: Otherwise; the message says why.
-    """
-    if not name:
-        problem = "it is empty"
-    elif name in {".", ".."} or _ODD_NAME.search(name):
-        problem = 'it is a path, or has one of < > : " / \\ | ? * or a control character'
-    elif name != name.strip() or name.endswith("."):
-        problem = "it begins or ends with a space, or ends with a dot"
-    elif _RESERVED.match(name):
-        problem = "Windows reserves it"
-    elif len(name.encode(errors="surrogatepass")) > _NAME_BYTES or not _encodable(name):
-        problem = f"it is longer than {_NAME_BYTES} bytes, or not valid Unicode"
-    else:
-        return name
-    raise InvalidInputError(f"dataset name {name!r} is refused: {problem}; use a plain folder name")
-
-
-def _encodable(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def default_actor() -> str:
@@ -128,40 +97,59 @@ class Dataset:
         self.workspace = Path(os.path.abspath(workspace))  # noqa: PTH100 - resolve() would follow links
         self.actor = (actor or default_actor()).encode(errors="replace").decode()
         self.folder = self.workspace / "log" / name
+        refuse_links(self.folder)
         self.files = files or LocalFiles()
         binaries = get_binaries_path(self.workspace, name)
         self.blobs = BlobStore(binaries, self.folder / "aside", self.files)
         self.details = BlobStore(self.folder / "details", self.folder / "aside", self.files)
         self.mutex = threading.RLock()
         self._segment_bytes = segment_bytes
-        self._lock = Lock(self.folder / "lock")
+        self._lock = self.files.lock(self.folder / "lock")
         self._warned = False
         self._prepared = False
         self._open()
+        _datasets.add(self)
         self.refresh()
 
     def _open(self) -> None:
+        """Begin anew, with nothing read."""
         self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
         self.projections = Projections()
         self._cache: dict[int, ArtifactRecord] = {}
+        self._is_in_doubt = False
 
-    def refresh(self) -> None:
-        """Take in what others appended.
+    def refresh(self, *, thorough: bool = False) -> None:
+        """Take in what others appended; see `LogReader.catch_up`.
 
         Raises:
             UnknownEventError: At an event of another release.
         """
         with self.mutex:
+            if self._is_in_doubt:
+                self._open_again()
+            self._is_in_doubt = True  # until it is done: an interrupt may come at any moment
             for _ in range(_REWINDS):
                 try:
-                    self.projections.fold(self.log.catch_up())
+                    self.projections.fold(self.log.catch_up(thorough=thorough))
                     break
+                except CorruptionError:
+                    if self.log.damage is None:
+                        raise
+                    break  # what is before it stays readable, as before any other damage
                 except LogRewoundError:  # lines that were never acknowledged are gone again: start over
-                    self.log.close()
-                    self._open()
+                    self._open_again()
+            self._is_in_doubt = False
             if self.log.damage is not None and not self._warned:
                 self._warned = True
                 warnings.warn(str(self.log.damage), RuntimeWarning, stacklevel=3)
+
+    def _open_again(self) -> None:
+        """Replay the log: what is held of it may not be what it says."""
+        failure = self.log.failure
+        self.log.close()
+        self._open()
+        if failure is not None:
+            self.log.give_up(failure)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -169,15 +157,39 @@ class Dataset:
 
         Raises:
             CorruptionError: If the log is damaged.
-            StorageError: If the workspace cannot be written.
+            StorageError: If the workspace cannot be written, or is no longer the one that was opened.
         """
         if not self._prepared:
             self._prepare()
-        with self._lock.held(), self.mutex:
-            self.refresh()
+        try:
+            with self._lock.held(), self.mutex:
+                self._begin_to_write()
+                yield
+        except FileNotFoundError as error:
+            if isinstance(error, ChainfoldError) or self.files.has_folder(self.folder):
+                raise
+            raise self._replaced() from error
+
+    def _begin_to_write(self) -> None:
+        if not self.log.is_in_place():
+            raise self._replaced()
+        self.refresh(thorough=True)
+        self._is_in_doubt = True
+        try:
             self.log.recover()
-            self._prepared = True
-            yield
+            if not self._prepared:
+                self.log.reserve()
+                self._prepared = True
+        except ChainfoldError:
+            self._is_in_doubt = False
+            raise
+        self._is_in_doubt = False
+
+    def _replaced(self) -> StorageError:
+        return StorageError(
+            f"the log of dataset {self.name!r} in {self.folder} is no longer the one that was opened: it was "
+            f"removed or replaced. Nothing was acknowledged; open the workspace again"
+        )
 
     def check_writable(self) -> None:
         """Find out, once, that the log takes entries, before work is done for one.
@@ -203,8 +215,14 @@ class Dataset:
 
     def append(self, events: Sequence[AnyEvent], *, run: str | None = None, sync: bool) -> list[Entry]:
         """Append events inside `writing`, and fold them."""
-        entries = self.log.append(events, actor=self.actor, run=run, sync=sync)
+        self._is_in_doubt = True
+        try:
+            entries = self.log.append(events, actor=self.actor, run=run, sync=sync)
+        except ChainfoldError:
+            self._is_in_doubt = False  # the log is as it was, or says that it is not
+            raise
         self.projections.fold(entries)
+        self._is_in_doubt = False
         return entries
 
     def append_run(self, events: Sequence[AnyEvent]) -> list[Entry]:
@@ -227,18 +245,45 @@ class Dataset:
         doomed = []
         for path in dict.fromkeys(paths):
             if not self.projections.paths.is_referenced(path):
-                size = self.files.size(self.blobs.folder / path)
-                if size is not None:
+                size = self.blobs.size(path)
+                if size is not None and encodable(path):  # an event can name no other
                     doomed.append((path, size))
-        events: list[AnyEvent] = [
-            BlobsSwept([path for path, _ in chunk], sum(size for _, size in chunk), reason, cause)
-            for chunk in in_chunks(doomed, _SWEEP_BYTES, lambda each: len(each[0].encode()) + 3)
-        ]
-        if events:
-            self.append(events, sync=True)
-        for path, _ in doomed:
-            self.blobs.remove(path)
+        # Each event's files go before the next is written: on a full disk they make the room for it.
+        for chunk in in_chunks(doomed, _SWEEP_BYTES, lambda each: len(msgspec.json.encode(each[0])) + 1):
+            names, size = [path for path, _ in chunk], sum(size for _, size in chunk)
+            self.append([BlobsSwept(names, size, reason, cause)], sync=True)
+            for path in names:
+                self.blobs.remove(path)
+        self.log.reserve()
         return [path for path, _ in doomed], sum(size for _, size in doomed)
+
+    def is_durable(self, path: str) -> bool:
+        """Whether a file is known to be durable: an artifact that refers to it, or brought it, was seen."""
+        paths, visible_from = self.projections.paths, self.projections.visibility.visible_from
+        bringer = paths.bringer(path)
+        return paths.is_live(path) or (bringer is not None and visible_from[bringer] != NEVER)
+
+    def secure(self, paths: Iterable[str]) -> None:
+        """Make files durable that are not known to be, inside `writing`.
+
+        They may be of a run that has not committed, or whose sync has failed: then another sync would succeed
+        without what was lost, so they are written anew.
+        """
+        for path in dict.fromkeys(paths):
+            if not self.is_durable(path) and self.blobs.size(path) is not None:
+                self.blobs.put_again(path)
+
+    def sync_blobs(self, paths: Iterable[str]) -> None:
+        """Make durable what this process, or its run, has written; after a failure take no more entries.
+
+        Raises:
+            StorageError: If the system refuses.
+        """
+        try:
+            self.blobs.sync(paths)
+        except StorageError as error:
+            self.log.give_up(error)
+            raise
 
     def sweep_after(self, cause: Entry, paths: Iterable[str], reason: SweepReason) -> None:
         """`sweep` what a durable entry made unwanted; since that stands, a refusal is only warned about."""
@@ -282,7 +327,7 @@ class Dataset:
         """
         record, details = decode_record(line)
         if details:
-            self._add_details(record, details)
+            put_back(self.details, record, details)
         record.params = from_wire(record.params)
         return record
 
@@ -306,31 +351,8 @@ class Dataset:
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInputError(f"artifact {record.artifact_id!r} cannot be recorded: {error}") from error
         if length > ENTRY_LIMIT - _ROOM_BYTES:
-            meta_config = stored.meta_config.to_dict() if stored.meta_config else None
-            data = msgspec.json.encode({"params": stored.params, "meta_config": meta_config})
-            details = digest_of(data)
-            name = _details_name(details)
-            if not self.details.holds(name, data):
-                self.details.put(name, data, sync=True)
-            stored.params, stored.meta_config = {}, None
+            details = move_aside(self.details, stored)
         return ArtifactRegistered(stored, details, reused, restored_from, imported)
-
-    def _add_details(self, record: ArtifactRecord, details: str) -> None:
-        name = _details_name(details)
-        try:
-            data = self.details.read(name)
-        except FileNotFoundError as error:
-            raise BlobNotFoundError(
-                f"the parameters of {record.artifact_id!r} are missing: restore {self.details.folder / name}"
-            ) from error
-        if digest_of(data) != details:
-            raise CorruptionError(
-                f"the parameters of {record.artifact_id!r} have changed: restore {self.details.folder / name}"
-            )
-        content: dict[str, Any] = msgspec.json.decode(data)
-        record.params = content["params"]
-        if content["meta_config"] is not None:
-            record.meta_config = MetaModelConfig.from_dict(content["meta_config"])
 
     # positions
 
@@ -370,19 +392,27 @@ class Dataset:
         self.log.close()
         self._lock.close()
 
+    def _after_fork(self) -> None:
+        """In the child: another thread of the parent may have been in the middle of anything."""
+        self.mutex = threading.RLock()
+        self._is_in_doubt = True
+
+
+_datasets: weakref.WeakSet[Dataset] = weakref.WeakSet()
+
+
+def _doubt_inherited() -> None:
+    for data in list(_datasets):
+        data._after_fork()  # noqa: SLF001 - the same module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_doubt_inherited)
+
 
 def new_run_id() -> str:
     """An id that no other run has, and that sorts roughly by time."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:12]}"
-
-
-def owner_name() -> str:
-    """Host and process, for people who look for a run's owner."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _details_name(details: str) -> str:
-    return f"{short(details, 64)}.json"
 
 
 def in_chunks(items: Iterable[T], limit_bytes: int, size_bytes: Callable[[T], int]) -> Iterator[list[T]]:

@@ -1,6 +1,7 @@
 """Content digests: `"sha256:<hex>"`."""
 
 import hashlib
+from collections.abc import Iterable
 
 PREFIX = "sha256:"
 
@@ -8,6 +9,14 @@ PREFIX = "sha256:"
 def digest_of(data: bytes | memoryview) -> str:
     """The digest of bytes: `"sha256:"` and 64 lower-case hex digits."""
     return PREFIX + hashlib.sha256(data).hexdigest()
+
+
+def digest_of_pieces(pieces: Iterable[bytes]) -> str:
+    """The digest of bytes that come one piece after the other."""
+    total = hashlib.sha256()
+    for piece in pieces:
+        total.update(piece)
+    return PREFIX + total.hexdigest()
 
 
 def with_prefix(digest: str) -> str:

@@ -107,10 +107,13 @@ class StorageError(ChainfoldError, OSError):
 
 
 _ADVICE = {
+    errno.ELOOP: ". It is a link, and what belongs to a workspace is never read or written through one",
     errno.EROFS: ". The storage is read-only: reading works, writing needs a writable workspace",
     errno.EACCES: ". The workspace is not writable for this user: reading works, writing needs permission",
     errno.EPERM: ". The workspace is not writable for this user: reading works, writing needs permission",
     errno.ENOSPC: ". The disk is full: nothing was acknowledged; make room and try again",
     errno.EDQUOT: ". The quota is used up: nothing was acknowledged; make room and try again",
+    errno.EXDEV: ". Log and binaries of a dataset must be on one file system: only links within one will do",
+    errno.EFBIG: ". A file may not grow so large: nothing was acknowledged; raise the limit (ulimit -f)",
     errno.EIO: ". The storage failed: nothing was acknowledged; check the disk, then reopen the workspace",
 }

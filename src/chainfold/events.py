@@ -5,13 +5,19 @@ shape of a kind changes, its number goes up here and a pure function in `UPCASTS
 the newer one when it is read. An unknown kind or version stops a replay: it is never skipped.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
 from chainfold.errors import CorruptionError, UnknownEventError
 from chainfold.records import ArtifactRecord
+
+MAX_DEPTH: Final = 200
+"""Objects and lists within each other, in one line or one file of details: `params` has 130 at most."""
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+"""The next entry repeats it when the clock stands behind it: so it must be nothing but a time."""
 
 RollbackReason = Literal["exception", "crash", "request"]
 SweepReason = Literal["deleted", "purged", "rolled-back", "orphaned", "superseded"]
@@ -184,16 +190,18 @@ def decode_entry(
 
     Raises:
         UnknownEventError: For a kind or version of another release.
-        CorruptionError: If the line is not an entry in spite of its sum.
+        CorruptionError: If the line is not an entry in spite of its sum; `catch_up` then stops before it.
     """
     try:
         header = _Header.of(line)
+        if _TIME.fullmatch(header.at) is None:
+            raise CorruptionError(f"a line with a right sum is not an entry: {header.at!r:.80} is no time")
         newest = (VERSIONS if versions is None else versions).get(header.kind, 1)
         if header.v != newest:
             event = _upcast(line, header, newest, UPCASTS if upcasts is None else upcasts)
         else:
             event = _event_decoder.decode(line)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _undecodable(line, error) from error
     return Entry(header.position, header.at, header.actor, event, header.run, header.durable)
 
@@ -217,14 +225,36 @@ def _upcast(line: bytes, header: _Header, newest: int, upcasts: Mapping[tuple[st
 def _undecodable(line: bytes, error: Exception) -> Exception:
     try:
         fields = msgspec.json.decode(line)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         fields = None
+    except RecursionError as deep:
+        check_depth(line)
+        return deep  # the line is innocent: whoever asked is at the end of the stack
     if isinstance(fields, dict) and isinstance(fields.get("kind"), str) and fields["kind"] not in _KINDS:
         return UnknownEventError(
             f"entry {fields.get('position')} is of the unknown kind {fields['kind']!r}, appended at "
             f"{fields.get('at')}: upgrade chainfold to read this log"
         )
     return CorruptionError(f"a line with a right sum is not an entry: {error}")
+
+
+def check_depth(data: bytes) -> None:
+    """Nothing, if JSON is nested no deeper than `MAX_DEPTH`; linear in its bytes, and never recursive.
+
+    Raises:
+        CorruptionError: If it is deeper: no writer nests like that. What is not JSON may pass.
+    """
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+        return  # as good as always
+    outside = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    depth = 0
+    for bracket in outside.translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise CorruptionError(f"what was written is nested deeper than {MAX_DEPTH} levels")
+
+
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class _Registration(msgspec.Struct, frozen=True):
@@ -247,8 +277,13 @@ def decode_record(line: bytes) -> tuple[ArtifactRecord, str]:
             raise CorruptionError(f"entry {entry.position} registers nothing")
         registration = _Registration(entry.at, entry.event.record, entry.event.details)
     else:
-        registration = _registration_decoder.decode(line)
+        try:
+            registration = _registration_decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise _undecodable(line, error) from error
     record = registration.record
+    if record.params or record.meta_config is not None:
+        check_depth(line)
     if not record.created_at:
         record.created_at = registration.at
     return record, registration.details

@@ -49,7 +49,7 @@ def who_took(data: Dataset, record: ArtifactRecord) -> str:
         return "no event took it, so it was removed by hand, or never there; restore it from a copy"
     entry = data.log.entry(swept)
     cause = getattr(entry.event, "cause", None)
-    if cause is not None:
+    if cause is not None and 0 <= cause < swept:
         entry = data.log.entry(cause)
     reason = getattr(entry.event, "reason", "")
     return (

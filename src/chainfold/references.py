@@ -10,7 +10,12 @@ from chainfold.dataset import Dataset
 from chainfold.errors import ManifestError
 
 _NAME: Final = "manifest.yaml"
-_MAX_DEPTH: Final = 1_000
+_MAX_DEPTH: Final = 200
+_MAX_BYTES: Final = 32 << 20
+"""Of one manifest: fifty thousand artifacts or so."""
+_MAX_FOLDERS: Final = 1_000_000
+_MAX_DIRECTIVES: Final = 100
+"""Of `%TAG`: for each, libyaml looks at all those before it."""
 _Stamp = tuple[int, int, int, int]
 
 
@@ -37,9 +42,7 @@ class ManifestReferences:
                 stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
                 known = self._known.get(path)
                 found[path] = (
-                    known
-                    if known is not None and known[0] == stamp
-                    else (stamp, _mentioned(path, status.st_mode))
+                    known if known is not None and known[0] == stamp else (stamp, _mentioned(path, status))
                 )
             except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
                 raise _unreadable(path, error) from error
@@ -57,6 +60,10 @@ class ManifestReferences:
                 if (status.st_dev, status.st_ino) in seen:
                     continue
                 seen.add((status.st_dev, status.st_ino))
+                if len(seen) > _MAX_FOLDERS:
+                    raise _unreadable(
+                        folder, ValueError(f"more than {_MAX_FOLDERS:,} folders are below runs/")
+                    )
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         if entry.is_dir():
@@ -86,7 +93,7 @@ def orphaned_files(data: Dataset, references: ManifestReferences | None) -> list
     )
 
 
-def _mentioned(path: str, mode: int) -> frozenset[str]:
+def _mentioned(path: str, status: os.stat_result) -> frozenset[str]:
     """The last components of all scalars in a manifest.
 
     It is read as a stream of events and never built: neither deep nesting, nor aliases of aliases, nor tags
@@ -94,19 +101,24 @@ def _mentioned(path: str, mode: int) -> frozenset[str]:
     """
     import yaml  # noqa: PLC0415 - slow to import, and needed only where there are manifests
 
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not a regular file")  # a pipe would be waited for
+    with open(path, "rb") as file:  # noqa: PTH123 - as above
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
+    if content.count(b"%TAG") + content.count(b"%\0T\0A\0G") > _MAX_DIRECTIVES:  # also as UTF-16
+        raise ValueError(f"it has more than {_MAX_DIRECTIVES} directives")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where there is one
     names, depth = set(), 0
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - as above
-            for event in yaml.parse(file, Loader=loader):
-                if isinstance(event, yaml.ScalarEvent):
-                    names.add(event.value.replace("\\", "/").rpartition("/")[2])
-                depth += isinstance(event, yaml.CollectionStartEvent)
-                depth -= isinstance(event, yaml.CollectionEndEvent)
-                if depth > _MAX_DEPTH:  # the parser's work grows with the square of it
-                    break
+        for event in yaml.parse(content, Loader=loader):
+            if isinstance(event, yaml.ScalarEvent):
+                names.add(event.value.replace("\\", "/").rpartition("/")[2])
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH:  # the parser's work grows with the square of it
+                break
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     if depth > _MAX_DEPTH:

@@ -1,6 +1,7 @@
 """The registry: every command, wired to the rooms below. It has no rules of its own."""
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator
 from datetime import datetime
@@ -27,6 +28,7 @@ from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError, RunClosedError
 from chainfold.projections import Projections, Sight
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
+from chainfold.storage import Files
 from chainfold.verify import Progress, Report, verify
 from chainfold.view import RegistryView
 
@@ -36,7 +38,8 @@ class ArtifactRegistry(RegistryView):
 
     Outside a run each call stands alone and is durable when it returns. Inside `with registry.run():` what is
     registered is seen by this run at once, and by all others when it commits. One registry may be used from
-    several threads; processes open their own, or get this one pickled: the copy joins the open run.
+    several threads, which then share its run: what any of them registers while it is open is part of it.
+    Processes open their own, or get this one pickled: the copy joins the open run.
 
     Args:
         workspace: The folder that holds the datasets; made when first written to.
@@ -45,6 +48,7 @@ class ArtifactRegistry(RegistryView):
             records)`, or `append_artifacts_v2`.
         pipeline_id: The pipeline to generate ids for, and to prefer in `get_by_chain`.
         actor: Who acts, for the log; by default `CHAINFOLD_ACTOR`, or user and host.
+        storage: Where log and blobs are kept; by default the files of this machine.
 
     Raises:
         InvalidInputError: If the dataset's name is none.
@@ -59,11 +63,14 @@ class ArtifactRegistry(RegistryView):
         pipeline_id: str = "",
         *,
         actor: str | None = None,
+        storage: Files | None = None,
     ) -> None:
-        super().__init__(Dataset(Path(workspace), dataset, actor=actor), pipeline_id=pipeline_id)
+        data = Dataset(Path(workspace), dataset, actor=actor, files=storage)
+        super().__init__(data, pipeline_id=pipeline_id)
         self.manifest_manager = manifest_manager
         self._run: Run | None = None
         self._alone: list[int] = []
+        self._process = os.getpid()
         reap_if_possible(self._data)
 
     # registering
@@ -280,6 +287,8 @@ class ArtifactRegistry(RegistryView):
         run, self._run = self._run, None
         if run is None or not run.owned:
             alone, self._alone = self._alone, []
+            if self._process != os.getpid():
+                alone = []  # inherited by a fork: they are its parent's to take back
             if run is None:
                 return take_back(self._data, alone)
             return take_back_in_run(self._data, alone, run.run_id)
@@ -407,9 +416,14 @@ class ArtifactRegistry(RegistryView):
             self._data.projections = replayed
             return same
 
-    def verify(self, progress: Progress | None = None) -> Report:
-        """Check the whole dataset against what its log says. It reads everything anew and changes nothing."""
-        return verify(self._data, progress)
+    def verify(self, progress: Progress | None = None, *, jobs: int = -1) -> Report:
+        """Check the whole dataset against what its log says. It reads everything anew and changes nothing.
+
+        Args:
+            progress: Called with how many artifacts are done, and of how many.
+            jobs: Threads that read and hash files; -1 for as many as there are cores.
+        """
+        return verify(self._data, progress, jobs)
 
     def close(self) -> None:
         """Let go of all files; a run that this registry still owns is rolled back."""
@@ -466,6 +480,7 @@ class ArtifactRegistry(RegistryView):
             "dataset": self.dataset,
             "pipeline_id": self.pipeline_id,
             "actor": self._data.actor,
+            "storage": self._data.files,
             "run_id": self._run_id,
         }
 

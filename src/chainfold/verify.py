@@ -1,19 +1,25 @@
 """The full check of one dataset, from what is on disk alone."""
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal
 
 import msgspec
 
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError
 from chainfold.events import Entry
-from chainfold.log import LogReader
+from chainfold.log import QUARANTINE, LogReader
 from chainfold.projections import Projections, Sight
 from chainfold.records import ArtifactRecord
 
 Progress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
+
+
+_AT_ONCE: Final = 512
+"""Artifacts whose records are held at a time."""
+_BATCH: Final = 16
+"""Files that one thread reads in a row: a task costs as much as a small file."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -60,12 +66,17 @@ class Report(msgspec.Struct, frozen=True):
         return self.ok
 
 
-def verify(data: Dataset, progress: Progress | None = None) -> Report:
+def verify(data: Dataset, progress: Progress | None = None, jobs: int = -1) -> Report:
     """Check a dataset in full, reading everything anew and changing nothing.
 
     That is: sums, order and times of the log, the Merkle root of its checkpoint, the digest of each live
-    artifact's blob, parameters kept beside the log, files without record, records without file, and lineage
-    without sources.
+    artifact's blob, parameters kept beside the log, files without record, records without file, lineage
+    without sources, and what was moved aside.
+
+    Args:
+        data: The dataset.
+        progress: Called with how many artifacts are done, and of how many.
+        jobs: Threads that read and hash files; -1 for as many as there are cores, as joblib counts.
     """
     log = LogReader(data.folder, data.name, data.files)
     projections = Projections()
@@ -73,12 +84,15 @@ def verify(data: Dataset, progress: Progress | None = None) -> Report:
     try:
         findings += _check_log(log, projections)
         findings += _check_checkpoint(log)
-        sight = Sight(projections)
-        rows = list(sight.all())
-        files, found = _check_artifacts(data, log, sight, rows, progress)
-        findings += found
+        check = _Artifacts(data, log, Sight(projections), jobs)
+        rows = list(check.sight.all())
+        for start in range(0, len(rows), _AT_ONCE):
+            findings += check.of(rows[start : start + _AT_ONCE])
+            if progress is not None:
+                progress(min(start + _AT_ONCE, len(rows)), len(rows))
         findings += _orphans(data, projections)
-        return Report(data.name, log.size, log.root().hex(), len(rows), files, findings)
+        findings += _moved_aside(data)
+        return Report(data.name, log.size, log.root().hex(), len(rows), len(check.digests), findings)
     finally:
         log.close()
 
@@ -105,6 +119,8 @@ def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
     except ChainfoldError as error:
         yield Finding("note", "checkpoint", "checkpoint", f"{error}; the next change writes it again")
         return
+    if known is None and log.durable > 0:
+        yield Finding("note", "checkpoint", "checkpoint", "is missing; the next change writes it again")
     if known is None or known.size > log.size:
         return  # a shorter log has been told already
     root = log.root_at(known.size)
@@ -117,39 +133,73 @@ def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
         )
 
 
-def _check_artifacts(
-    data: Dataset, log: LogReader, sight: Sight, rows: list[int], progress: Progress | None
-) -> tuple[int, list[Finding]]:
-    findings = []
-    digests: dict[str, str | None] = {}
-    positions = sight.projections.visibility.positions
-    for done, row in enumerate(rows):
-        where = f"artifact {sight.projections.artifact_id(row)!r}"
-        try:
-            record = data.decode(log.line(positions[row]))
-            if record.path not in digests:
-                digests[record.path] = data.blobs.digest(record.path)
-            found = digests[record.path]
+class _Artifacts:
+    """The check of live artifacts, some at a time.
+
+    Attributes:
+        digests: What was found in each file that was read; None for a file that is not there.
+    """
+
+    def __init__(self, data: Dataset, log: LogReader, sight: Sight, jobs: int) -> None:
+        self.data = data
+        self.log = log
+        self.sight = sight
+        self.jobs = jobs
+        self.digests: dict[str, str | ChainfoldError | None] = {}
+
+    def of(self, rows: Sequence[int]) -> Iterator[Finding]:
+        """What is wrong with the artifacts of these rows."""
+        positions = self.sight.projections.visibility.positions
+        records: dict[int, ArtifactRecord] = {}
+        for row in rows:
+            try:
+                records[row] = self.data.decode(self.log.line(positions[row]))
+            except (ChainfoldError, FileNotFoundError) as error:
+                yield Finding("error", "record", self._name(row), str(error))
+        self._read({record.path for record in records.values()} - self.digests.keys())
+        for row, record in records.items():
+            found = self.digests[record.path]
             if found != record.content_hash:
                 # Perhaps others have deleted it since: the event comes before the file goes.
-                sight.projections.fold(log.catch_up())
-                if not sight.sees(row):
+                self.sight.projections.fold(self.log.catch_up())
+                if not self.sight.sees(row):
                     continue
-            if found is None:
-                findings.append(_missing(record, log.entry(positions[row]), where))
-            elif found != record.content_hash:
-                detail = f"its file {record.path!r} has the digest {found}, not {record.content_hash}"
-                findings.append(Finding("error", "changed", where, detail))
-            findings += [
-                Finding("note", "lineage", where, f"its source {source!r} is not live")
-                for source in record.depends_on
-                if sight.row(source) is None
-            ]
-        except (ChainfoldError, FileNotFoundError) as error:
-            findings.append(Finding("error", "record", where, str(error)))
-        if progress is not None:
-            progress(done + 1, len(rows))
-    return len(digests), findings
+                yield self._mismatch(record, self.log.entry(positions[row]), found)
+            for source in record.depends_on:
+                if self.sight.row(source) is None:
+                    yield Finding("note", "lineage", self._name(row), f"its source {source!r} is not live")
+
+    def _read(self, paths: set[str]) -> None:
+        """Read and hash files, in parallel: both are done without the interpreter's lock."""
+        ordered = sorted(paths)
+        if len(ordered) <= _BATCH or self.jobs == 1:
+            found = list(map(self._digest, ordered))
+        else:
+            import joblib  # noqa: PLC0415 - slow to import
+
+            batches = [ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH)]
+            parallel = joblib.Parallel(self.jobs, prefer="threads")
+            tasks = parallel(joblib.delayed(list)(map(self._digest, batch)) for batch in batches)
+            found = [digest for task in tasks for digest in task]
+        self.digests.update(zip(ordered, found, strict=True))
+
+    def _digest(self, path: str) -> str | ChainfoldError | None:
+        try:
+            return self.data.blobs.digest(path)
+        except ChainfoldError as error:
+            return error
+
+    def _mismatch(self, record: ArtifactRecord, entry: Entry, found: str | ChainfoldError | None) -> Finding:
+        where = f"artifact {record.artifact_id!r}"
+        if found is None:
+            return _missing(record, entry, where)
+        if isinstance(found, ChainfoldError):
+            return Finding("error", found.code, where, str(found))
+        detail = f"its file {record.path!r} has the digest {found}, not {record.content_hash}"
+        return Finding("error", "changed", where, detail)
+
+    def _name(self, row: int) -> str:
+        return f"artifact {self.sight.projections.artifact_id(row)!r}"
 
 
 def _missing(record: ArtifactRecord, entry: Entry, where: str) -> Finding:
@@ -162,3 +212,8 @@ def _orphans(data: Dataset, projections: Projections) -> Iterator[Finding]:
     for path, size in sorted(data.blobs.scan()):
         if not projections.paths.is_referenced(path):
             yield Finding("note", "orphan", path, f"no live artifact refers to it ({size:,} bytes)")
+
+
+def _moved_aside(data: Dataset) -> Iterator[Finding]:
+    for name, size in sorted(data.files.scan(data.folder / QUARANTINE)):
+        yield Finding("note", "torn", name, f"{size:,} bytes that were never acknowledged were moved there")

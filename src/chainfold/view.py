@@ -265,6 +265,13 @@ class RegistryView:
             SerializationError: If the format's library cannot load them here.
         """
         try:
+            size = self._data.files.size(self._data.blobs.locate(record.path))
+            if record.size_bytes and size not in (None, record.size_bytes):  # it need not even be read
+                raise CorruptionError(
+                    f"the file {record.path!r} of artifact {record.artifact_id!r} has changed: it should "
+                    f"have {record.size_bytes:,} bytes, and has {size:,}. Restore it from a copy, or "
+                    f"register it again"
+                )
             data = self._data.blobs.read(record.path)
         except FileNotFoundError:
             with self._data.mutex:

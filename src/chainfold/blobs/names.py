@@ -6,6 +6,7 @@ from typing import Final
 
 from chainfold.digest import short
 from chainfold.errors import InvalidInputError
+from chainfold.grammar import UNPRINTABLE
 from chainfold.records import ArtifactType
 
 HASH_LENGTH: Final = 12
@@ -14,7 +15,8 @@ _PART_BYTES: Final = 255
 _PATH_LENGTH: Final = 1_000
 _TYPES: Final = "|".join(sorted((kind.value for kind in ArtifactType), key=len, reverse=True))
 _NAME: Final = re.compile(rf"({_TYPES}|[^_]+)_(.+)_([0-9a-f]{{8,64}})\.(.+)\Z", re.DOTALL)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_UNPRINTABLE: Final = re.compile(f"[{UNPRINTABLE}]")
+_PLAIN: Final = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,199}")
 _ODD: Final = re.compile(r"[^0-9A-Za-z_]+")
 
 
@@ -59,11 +61,13 @@ def check_relative(path: str) -> str:
         InvalidInputError: For an empty or absolute path, `..`, a drive letter, control characters, and what
             no file system takes.
     """
+    if _PLAIN.fullmatch(path):
+        return path  # as all are that we name
     posix, windows = PurePosixPath(path), PureWindowsPath(path)
     if not path or path in {".", "./"}:
         problem = "it is empty"
-    elif _CONTROL.search(path):
-        problem = "it has a control character"
+    elif _UNPRINTABLE.search(path):
+        problem = "it has a control character, or is not valid Unicode"
     elif posix.is_absolute() or windows.is_absolute() or windows.drive or windows.root:
         problem = "it is absolute"
     elif ".." in posix.parts or ".." in windows.parts:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+import msgspec
+
 from chainfold.artifact_ids import named
 from chainfold.commands.registering import check_open
 from chainfold.commands.running import clear_locks, living, roll_back
@@ -57,8 +59,7 @@ def delete_pipeline(
 
 def deletions(ids: Sequence[str], *, delete_files: bool) -> list[ArtifactsDeleted]:
     """Events that together delete the ids, each small enough for an entry."""
-    # Twice the length: JSON may escape.
-    chunks = in_chunks(ids, _IDS_BYTES, lambda artifact_id: len(artifact_id.encode()) * 2 + 3)
+    chunks = in_chunks(ids, _IDS_BYTES, lambda artifact_id: len(msgspec.json.encode(artifact_id)) + 1)
     return [ArtifactsDeleted(artifact_ids=chunk, delete_files=delete_files) for chunk in chunks]
 
 
@@ -155,4 +156,5 @@ def purge(data: Dataset, run_id: str | None, *, force: bool) -> tuple[int, int]:
             data.append([DatasetPurged()], sync=True)
             for path, _ in files:
                 data.blobs.remove(path)
+            data.log.reserve()
     return len(files), sum(size for _, size in files)

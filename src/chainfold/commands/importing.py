@@ -1,18 +1,36 @@
 """Manifests in: the reference's format, and the older flat list. An import is one run."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from chainfold.artifact_ids import split_artifact_id
 from chainfold.blobs import check_relative
 from chainfold.commands.registering import check_id, check_open, check_text, check_type
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
-from chainfold.errors import ChainfoldError, ManifestError
+from chainfold.errors import ChainfoldError, ManifestError, StorageError
 from chainfold.events import AnyEvent
+from chainfold.log import ENTRY_LIMIT
 from chainfold.params import normalize
-from chainfold.records import ArtifactRecord
+from chainfold.records import ArtifactRecord, MetaModelConfig
+from chainfold.storage import LocalFiles
+
+_VALUES: Final = 3_000_000
+"""In the parameters of one manifest: one that says the same again and again, by aliases, has far more."""
+_TEXT_LENGTH: Final = 100
+"""Characters of a text that count as one value more."""
+_VERSIONS: Final = 100
+_EVENT_BYTES: Final = 128 << 20
+"""Of one import, which is one write."""
+_LOCAL: Final = LocalFiles()
+_TOO_MUCH: Final = (
+    f"with this one it says more than one import may bring ({_VALUES:,} parameters, {_EVENT_BYTES:,} bytes "
+    f"of entries): import it in parts"
+)
 
 
 def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str | None) -> int:
@@ -33,16 +51,11 @@ def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str
     Raises:
         ManifestError: If the manifest or an item, named by its index, is invalid. Nothing is imported then.
     """
-    records = [_record(index, item) for index, item in enumerate(_items(manifest))]
+    records = _records(manifest)
     if not records:
         return 0
-    events: list[AnyEvent] = []
-    for index, record in enumerate(records):
-        try:
-            events.append(data.registration(record, imported=True))
-        except ChainfoldError as error:
-            raise ManifestError(f"item {index} of the manifest: {error}") from error
-    root = Path(results_dir).resolve()
+    events = _events(data, records)
+    root = Path(os.path.realpath(results_dir))
     with data.writing():
         check_open(data, run_id)
         for record in records:
@@ -50,8 +63,46 @@ def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str
         if run_id is not None:
             data.append(events, run=run_id, sync=False)
         else:
+            data.secure(record.path for record in records)
             data.append_run(events)
     return len(records)
+
+
+def _records(manifest: Any) -> list[ArtifactRecord]:
+    """The record of every item, checked."""
+    records, left = [], _VALUES
+    for index, item in enumerate(_items(manifest)):
+        records.append(_record(index, item))
+        left -= _values(records[-1].params)
+        if records[-1].meta_config is not None:
+            left -= _values(records[-1].meta_config.source_models)
+            left -= _values(records[-1].meta_config.feature_columns)
+        if left < 0:
+            raise ManifestError(f"item {index} of the manifest: {_TOO_MUCH}")
+    return records
+
+
+def _events(data: Dataset, records: list[ArtifactRecord]) -> list[AnyEvent]:
+    """What is to be appended for records; large parameters are written beside the log."""
+    events: list[AnyEvent] = []
+    left = _EVENT_BYTES
+    for index, record in enumerate(records):
+        try:
+            events.append(data.registration(record, imported=True))
+        except StorageError:
+            raise  # not the manifest's fault
+        except ChainfoldError as error:
+            raise ManifestError(f"item {index} of the manifest: {error}") from error
+        length = len(msgspec.json.encode(events[-1]))
+        if length > ENTRY_LIMIT:
+            raise ManifestError(
+                f"item {index} of the manifest takes {length:,} bytes, and an entry of the log at most "
+                f"{ENTRY_LIMIT:,}: shorten its names or its list of dependencies"
+            )
+        left -= length
+        if left < 0:
+            raise ManifestError(f"item {index} of the manifest: {_TOO_MUCH}")
+    return events
 
 
 def _items(manifest: Any) -> list[Any]:
@@ -59,9 +110,12 @@ def _items(manifest: Any) -> list[Any]:
     if isinstance(manifest, Mapping) and "items" not in manifest and "artifacts" in manifest:
         manifest = manifest["artifacts"] or []  # a pipeline that has none may say null
     if isinstance(manifest, Mapping) and (not manifest or {"items", "schema_version"} & manifest.keys()):
-        version = str(manifest.get("schema_version", "3.0"))
-        if version.partition(".")[0] not in ("2", "3"):
-            raise ManifestError(f"manifests of schema version {version!r} are not known: export it as 3.0")
+        version = manifest.get("schema_version", "3.0")
+        if isinstance(version, int | float) and 0 <= version < _VERSIONS:
+            version = str(version)
+        if not isinstance(version, str) or version.partition(".")[0] not in ("2", "3"):
+            known = repr(version[:20]) if isinstance(version, str) else f"of type {type(version).__name__}"
+            raise ManifestError(f"manifests of schema version {known} are not known: export it as 3.0")
         manifest = manifest.get("items", [])
     if not isinstance(manifest, list):
         raise ManifestError(
@@ -77,13 +131,14 @@ def _record(index: int, item: Any) -> ArtifactRecord:
         if not isinstance(item, Mapping):
             raise ManifestError(f"it is a {type(item).__name__}, not a dict")
         fields = dict(item)
-        params = fields.pop("params", None)
+        params, meta_config = fields.pop("params", None), fields.pop("meta_config", None)
         if not fields.get("artifact_id"):
             fields["artifact_id"] = _generated_id(index, fields)
         fields.setdefault("content_hash", fields.get("hash", ""))
         if isinstance(fields.get("artifact_type"), str):
             check_type(fields["artifact_type"])
         record = ArtifactRecord.from_dict(fields)
+        record.meta_config = None if meta_config is None else _config(meta_config)
         _check(record)
         if params is not None and not isinstance(params, Mapping):
             raise ManifestError(f"params is a {type(params).__name__}, not a dict")
@@ -110,20 +165,44 @@ def _check(record: ArtifactRecord) -> None:
         raise ManifestError("fold_id is negative")
 
 
+def _config(given: Any) -> MetaModelConfig:
+    """How a meta-model was fed, bounded like parameters are."""
+    if isinstance(given, MetaModelConfig):
+        return given
+    if not isinstance(given, Mapping):
+        raise ManifestError(f"meta_config is a {type(given).__name__}, not a dict")
+    bounded = normalize({name: given.get(name) or [] for name in ("source_models", "feature_columns")})
+    return msgspec.convert(bounded, MetaModelConfig)
+
+
+def _values(value: Any) -> int:
+    """How much parameters say, whatever they share."""
+    if isinstance(value, dict):
+        return 1 + sum(_values(key) + _values(each) for key, each in value.items())
+    if isinstance(value, list):
+        return 1 + sum(map(_values, value))
+    return 1 + len(value) // _TEXT_LENGTH if isinstance(value, str) else 1
+
+
 def _generated_id(index: int, fields: Mapping[str, Any]) -> str:
     """An id for an item of the flat list, which had none: its step and name, and its place in the list."""
     name = fields.get("name") or fields.get("path") or "artifact"
     step = fields.get("step_index", fields.get("step", 0))
+    for what, value in (("name", name), ("step", step)):
+        if value is not None and not isinstance(value, str | int | float):
+            raise ManifestError(f"{what} is a {type(value).__name__}")  # and its text may be endless
     return f"imported:{step}:{name}:{index}:all"
 
 
 def _bring_file(data: Dataset, record: ArtifactRecord, root: Path) -> None:
     """Copy a file in that is missing here and is where the manifest comes from."""
-    if data.blobs.locate(record.path).exists():
+    if data.files.size(data.blobs.locate(record.path)) is not None:
         return
     for candidate in (root / record.path, root / "binaries" / data.name / record.path):
-        if candidate.is_file() and candidate.resolve().is_relative_to(root):
-            content = candidate.read_bytes()
+        real = Path(os.path.realpath(candidate))
+        size = _LOCAL.size(real) if real.is_relative_to(root) else None
+        if size is not None and size == (record.size_bytes or size):  # else it need not even be read
+            content = _LOCAL.read(real)
             if digest_of(content) == record.content_hash:
-                data.blobs.put(record.path, content, sync=True)
+                data.blobs.put(record.path, content)
                 return

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from chainfold.errors import (
     NotFoundError,
     RunClosedError,
 )
+from chainfold.events import ArtifactRegistered
 from chainfold.grammar import UNPRINTABLE, whole_number, whole_numbers
 from chainfold.params import normalize
 from chainfold.projections import RunState, Sight
@@ -27,11 +29,18 @@ _CONTROL: Final = re.compile(f"[{UNPRINTABLE}]")
 _NEGATIVE_FOLD: Final = re.compile(r":-[0-9]+\Z")
 
 
-class _Placed(msgspec.Struct):
-    """Where a blob is: its path, and whether the file was there before."""
+class _Blob(msgspec.Struct, frozen=True):
+    """A content's file.
+
+    Attributes:
+        path: Where it is, or will be.
+        is_there: Whether it was there before, with this content.
+        is_known: Whether a record names it already.
+    """
 
     path: str
-    reused: bool
+    is_there: bool
+    is_known: bool
 
 
 def check_text(what: str, text: str, *, empty: bool = False) -> str:
@@ -173,23 +182,30 @@ def register(
     record.content_hash = digest_of(content.data)
     record.format, record.format_version = content.format, content.format_version
     record.class_name, record.size_bytes = content.class_name, len(content.data)
-    sync = run_id is None
-    folded = data.projections.size
-    placed = _place(data, record, content, sync=sync)
+    folded, blob = _sought(data, record, content)
+    aside = None if blob.is_there else data.blobs.write_aside(content.data, sync=run_id is None)
     try:
         with data.writing():
-            if data.projections.size != folded or not data.blobs.exists(placed.path, len(content.data)):
-                # Others appended meanwhile, and the content may have another name. Or a sweep whose event we
-                # had read already was still at its unlinks: under the lock there is no such sweep any more.
-                placed = _place_again(data, record, content, placed, sync=sync)
+            if (
+                data.projections.size != folded
+                or data.blobs.exists(blob.path, len(content.data)) != blob.is_there
+            ):
+                _, blob = _sought(data, record, content)  # others have appended, or files have come or gone
             _check_ready(data, record, run_id, refresh=False)
-            record.path = placed.path
-            event = data.registration(record, reused=placed.reused)
-            (entry,) = data.append([event], run=run_id, sync=sync)
+            if not blob.is_there and aside is None:
+                aside = data.blobs.write_aside(content.data, sync=True)
+            record.path = blob.path
+            event = data.registration(record, reused=blob.is_there)
+            try:
+                aside = _place(data, blob, aside, sync=run_id is None)
+                (entry,) = data.append([event], run=run_id, sync=run_id is None)
+            except BaseException:
+                _take_back(data, blob)
+                raise
             return len(data.projections.visibility) - 1, data.registered(record, entry)
-    except BaseException:
-        _take_back(data, placed)
-        raise
+    finally:
+        if aside is not None:
+            data.blobs.remove_aside(aside)
 
 
 def register_again(data: Dataset, row: int, run_id: str | None) -> tuple[int, ArtifactRecord]:
@@ -204,12 +220,14 @@ def register_again(data: Dataset, row: int, run_id: str | None) -> tuple[int, Ar
     with data.writing():
         check_open(data, run_id)
         event = repetition(data, row)
+        if run_id is None:
+            data.secure([event.record.path])
         data.append([event], run=run_id, sync=run_id is None)
         again = len(data.projections.visibility) - 1
         return again, data.record(again)
 
 
-def repetition(data: Dataset, row: int) -> Any:
+def repetition(data: Dataset, row: int) -> ArtifactRegistered:
     """The event that repeats a registration of the past.
 
     Raises:
@@ -271,30 +289,39 @@ def _check_ready(data: Dataset, record: ArtifactRecord, run_id: str | None, *, r
         )
 
 
-def _place(data: Dataset, record: ArtifactRecord, content: Serialized, *, sync: bool) -> _Placed:
-    """Give the content a file, or find the one that it has: same bytes, one file."""
+def _sought(data: Dataset, record: ArtifactRecord, content: Serialized) -> tuple[int, _Blob]:
+    """How much of the log was known, and where a content has or will have its file: same bytes, one file."""
     digest = record.content_hash
     name = generate_filename(record.artifact_type, record.class_name, digest, content.extension)
     with data.mutex:
+        folded = data.projections.size
         known = _file_of(data, digest)
         named = data.projections.paths.digest_at(name)
     if known is not None:
-        if data.blobs.holds(known, content.data):
-            return _reuse(data, known, sync=sync)
-        data.blobs.put(known, content.data, sync=sync)  # it was missing or damaged: heal it
-        return _Placed(known, reused=False)
+        return folded, _Blob(known, is_there=data.blobs.holds(known, content.data), is_known=True)
     if named not in (None, digest):
         name = longer_filename(name, digest)  # twelve digits in a name prove nothing
-    if data.blobs.holds(name, content.data):
-        return _reuse(data, name, sync=sync)
-    data.blobs.put(name, content.data, sync=sync)
-    return _Placed(name, reused=False)
+    return folded, _Blob(name, is_there=data.blobs.holds(name, content.data), is_known=False)
 
 
-def _reuse(data: Dataset, path: str, *, sync: bool) -> _Placed:
-    if sync and not data.projections.paths.is_live(path):
-        data.blobs.sync([path])  # perhaps of a run that has not committed, so not durable yet
-    return _Placed(path, reused=True)
+def _place(data: Dataset, blob: _Blob, aside: Path | None, *, sync: bool) -> Path | None:
+    """See to it that a content has its file, inside `writing`; what was written aside and is not needed.
+
+    Files get their names only here, under the lock: so nobody's durable file is ever replaced by one that is
+    not.
+    """
+    if blob.is_there:
+        if sync:
+            data.secure([blob.path])
+        return aside
+    if aside is None:
+        return None
+    if blob.is_known and not sync:
+        data.files.sync([aside])  # it heals a file that others have acknowledged
+    data.blobs.name(aside, blob.path)
+    if sync or blob.is_known:
+        data.blobs.sync_names([blob.path])
+    return None
 
 
 def _file_of(data: Dataset, digest: str) -> str | None:
@@ -312,26 +339,17 @@ def _file_of(data: Dataset, digest: str) -> str | None:
     return path
 
 
-def _place_again(
-    data: Dataset, record: ArtifactRecord, content: Serialized, placed: _Placed, *, sync: bool
-) -> _Placed:
-    again = _place(data, record, content, sync=sync)
-    if again.path != placed.path:
-        _take_back(data, placed)
-    elif again.reused and not placed.reused and data.projections.paths.bringer(again.path) is None:
-        again.reused = False  # the file is there because we have just put it there
-    return again
-
-
-def _take_back(data: Dataset, placed: _Placed) -> None:
-    """Remove a file that we wrote for a registration that did not come to be, unless it is needed."""
-    if placed.reused:
+def _take_back(data: Dataset, blob: _Blob) -> None:
+    """Remove a file that got its name for a registration that did not come to be, unless it is needed."""
+    if blob.is_there:
         return
     try:
-        with data.writing():
+        with (
+            data.writing()
+        ):  # again: a refused entry may be in the log all the same, and then it needs its file
             paths = data.projections.paths
-            if not paths.is_referenced(placed.path) and paths.bringer(placed.path) is None:
-                data.blobs.remove(placed.path)
+            if not paths.is_referenced(blob.path) and paths.bringer(blob.path) is None:
+                data.blobs.remove(blob.path)
     except (OSError, ChainfoldError):
         return  # what refused the registration refuses this too: the collector will find the file
 

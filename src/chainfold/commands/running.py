@@ -5,11 +5,11 @@ import re
 from typing import Final
 
 from chainfold.commands.registering import open_run
-from chainfold.dataset import Dataset, new_run_id, owner_name
-from chainfold.errors import BlobNotFoundError, CorruptionError, StorageError
+from chainfold.dataset import Dataset, new_run_id
+from chainfold.errors import BlobNotFoundError, CorruptionError, InvalidInputError, StorageError
 from chainfold.events import RollbackReason, RunCommitted, RunRolledBack, RunStarted, SweepReason
 from chainfold.projections import NEVER, RunState
-from chainfold.storage import HeldLock, try_lock
+from chainfold.storage import HeldLock, owner_name
 
 _SAFE_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,80}\Z")
 
@@ -52,7 +52,7 @@ def start(data: Dataset) -> Run:
     data.files.make_folder(data.folder / "runs")
     # Lock and event in one go: `clear_locks` takes a lock without a run for a dead one's.
     with data.writing():
-        run = Run(run_id, try_lock(data.folder / "runs" / f"{run_id}.lock"))
+        run = Run(run_id, data.files.try_lock(data.folder / "runs" / f"{run_id}.lock"))
         try:
             data.append([RunStarted(owner=owner_name())], run=run_id, sync=False)
         except BaseException:
@@ -74,10 +74,13 @@ def commit(data: Dataset, run_id: str) -> list[int]:
     """
     with data.mutex:
         data.refresh()
-        synced = _sync_files(data, open_run(data, run_id), set())
+        first, _ = _loose_files(data, open_run(data, run_id))
+    data.sync_blobs(first)  # without the lock: others go on meanwhile
     with data.writing():
         run = open_run(data, run_id)
-        _sync_files(data, run, synced)  # what joined processes registered since
+        ours, others = _loose_files(data, run)  # with what joined processes have registered since
+        data.sync_blobs(ours - first)
+        data.secure(others)
         rows = sorted(run.own.values())
         doomed = [row for row, with_files in run.doomed.items() if with_files]
         purges = run.purges
@@ -135,10 +138,11 @@ def living(data: Dataset, *, but: str | None = None) -> list[RunState]:
 
 
 def _reap_one(data: Dataset, run_id: str) -> bool:
-    lock = None
-    if _SAFE_ID.match(run_id):  # it came from the log, and names a file here
-        data.files.make_folder(data.folder / "runs")
-        lock = try_lock(data.folder / "runs" / f"{run_id}.lock")
+    lock, path = None, data.folder / "runs" / f"{run_id}.lock"
+    # The id came from the log, and names a file here. Without one there is no owner, and none is made: that
+    # would need an inode, of which there may be none left.
+    if _SAFE_ID.match(run_id) and data.files.size(path) is not None:
+        lock = data.files.try_lock(path)
         if lock is None:
             return False
     try:
@@ -146,7 +150,10 @@ def _reap_one(data: Dataset, run_id: str) -> bool:
             run = data.projections.runs.open(run_id)
             if run is None:
                 return False  # it ended in the ordinary way while we looked
-            roll_back(data, run_id, "crash", f"its owner {run.owner} is gone")
+            roll_back(data, run_id, "crash", f"its owner {run.owner:.200} is gone")
+    except InvalidInputError:  # an id that fits one entry and not the next: no writer of ours made it
+        logger.warning("run %.200r of %s stays open", run_id, data.name, exc_info=True)
+        return False
     finally:
         if lock is not None:
             lock.release()
@@ -159,7 +166,7 @@ def clear_locks(data: Dataset) -> None:
     folder = data.folder / "runs"
     for name, _ in data.files.scan(folder):
         if data.projections.runs.open(name.removesuffix(".lock")) is None:
-            lock = try_lock(folder / name)
+            lock = data.files.try_lock(folder / name)
             if lock is not None:
                 lock.release()
 
@@ -172,22 +179,26 @@ def reap_if_possible(data: Dataset) -> None:
         logger.debug("open runs of %s were not looked after", data.name, exc_info=True)
 
 
-def _sync_files(data: Dataset, run: RunState, synced: set[str]) -> set[str]:
-    """Make durable the files of a run's artifacts that are not yet; the paths that are now."""
-    paths = data.projections.paths
-    wanted: dict[str, int] = {}
+def _loose_files(data: Dataset, run: RunState) -> tuple[set[str], set[str]]:
+    """The files of a run's artifacts that may not be durable: those that it brought, and those it found.
+
+    Raises:
+        BlobNotFoundError: If a file that it brought is gone.
+    """
+    paths, rows = data.projections.paths, set(run.rows)
+    ours: set[str] = set()
+    others: set[str] = set()
     for row in run.own.values():
         path = paths.path_of(row)
-        if path not in synced and not paths.is_live(path):
-            wanted[path] = row
-    present = []
-    for path, row in wanted.items():
-        if data.files.size(data.blobs.folder / path) is not None:
-            present.append(path)
-        elif paths.bringer(path) is not None:  # an imported record may lack its file, ours may not
+        bringer = paths.bringer(path)
+        if data.is_durable(path):
+            continue
+        if data.blobs.size(path) is None:
+            if bringer is None:
+                continue  # an imported record may lack its file, ours may not
             raise BlobNotFoundError(
                 f"run {run.run_id} cannot commit: the file {path!r} of "
                 f"{data.projections.artifact_id(row)!r} is gone; roll the run back and register again"
             )
-    data.blobs.sync(present)
-    return synced.union(present)
+        (ours if bringer in rows else others).add(path)
+    return ours, others

@@ -7,7 +7,7 @@ from chainfold.commands.collecting import deletions
 from chainfold.commands.registering import repetition
 from chainfold.dataset import Dataset
 from chainfold.errors import NotFoundError
-from chainfold.events import AnyEvent, Entry
+from chainfold.events import AnyEvent, ArtifactRegistered, Entry
 
 
 def take_back(data: Dataset, rows: Sequence[int]) -> int:
@@ -26,10 +26,9 @@ def take_back(data: Dataset, rows: Sequence[int]) -> int:
         cause: Entry | None = None
         if live:
             ids = list(map(data.projections.artifact_id, live))
-            events: list[AnyEvent] = [*deletions(ids, delete_files=True)]
-            for row in live:
-                events += _first_restored(data, [_replaced(data, row, mine)])
-            cause = data.append_run(events)[-1]
+            restored = [each for row in live for each in _first_restored(data, [_replaced(data, row, mine)])]
+            data.secure(each.record.path for each in restored)
+            cause = data.append_run([*deletions(ids, delete_files=True), *restored])[-1]
         _sweep_brought(data, mine, cause)
     return len(live)
 
@@ -80,7 +79,7 @@ def _replaced(data: Dataset, row: int, mine: set[int]) -> int | None:
     return earlier
 
 
-def _first_restored(data: Dataset, rows: Sequence[int | None]) -> list[AnyEvent]:
+def _first_restored(data: Dataset, rows: Sequence[int | None]) -> list[ArtifactRegistered]:
     """The event that repeats the first of the registrations whose file is still there."""
     for row in rows:
         if row is not None:

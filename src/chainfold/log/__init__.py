@@ -1,6 +1,6 @@
 """A dataset's ordered facts: lines, segments, sums, the Merkle tree and the checkpoint."""
 
-from chainfold.log.appending import LocalLog
+from chainfold.log.appending import QUARANTINE, RESERVE_BYTES, LocalLog
 from chainfold.log.checkpoint import Checkpoint
 from chainfold.log.lines import ENTRY_LIMIT, time_text
 from chainfold.log.merkle import MerkleTree
@@ -8,6 +8,8 @@ from chainfold.log.segments import SEGMENT_BYTES, LogReader, LogRewoundError
 
 __all__ = [
     "ENTRY_LIMIT",
+    "QUARANTINE",
+    "RESERVE_BYTES",
     "SEGMENT_BYTES",
     "Checkpoint",
     "LocalLog",

@@ -1,5 +1,6 @@
 """Appending to a log in local files: under the dataset's lock, all or nothing."""
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -7,13 +8,31 @@ from pathlib import Path
 from typing import Final
 
 from chainfold.errors import ChainfoldError, CorruptionError, InvalidInputError, StorageError
-from chainfold.events import AnyEvent, Entry, RunCommitted, RunRolledBack, decode_entry, encode_entry
+from chainfold.events import (
+    AnyEvent,
+    ArtifactsDeleted,
+    BlobsSwept,
+    DatasetPurged,
+    Entry,
+    RunCommitted,
+    RunRolledBack,
+    decode_entry,
+    encode_entry,
+)
 from chainfold.log import checkpoint, lines
 from chainfold.log.segments import SEGMENT_BYTES, LogReader, Segment
 from chainfold.storage import Appender, Files
 
+QUARANTINE: Final = "quarantine"
+"""The folder below the log's where torn tails are kept."""
+RESERVE_BYTES: Final = 128 << 10
+"""Two of the largest entries, and what a file system needs beside them."""
+_LEAST_RESERVE_BYTES: Final = 4 << 10
 _SECTOR_BYTES: Final = 512
+_CHUNK_BYTES: Final = 1 << 20
 _CLOSING: Final = (RunCommitted, RunRolledBack)
+_FREEING: Final = (ArtifactsDeleted, DatasetPurged, BlobsSwept, RunRolledBack)
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +40,8 @@ logger = logging.getLogger(__name__)
 class LocalLog(LogReader):
     """One dataset's log, to read and to append to.
 
-    `append` must be called with the dataset's lock held, after `catch_up` and `recover`, so that what is
-    appended follows all that others appended.
+    `append` must be called with the dataset's lock held, after a thorough `catch_up` and `recover`, so that
+    what is appended follows all that others appended.
     """
 
     def __init__(
@@ -42,7 +61,7 @@ class LocalLog(LogReader):
             self._appender = None
 
     def recover(self) -> None:
-        """Move a torn tail aside. Call with the lock held, after `catch_up`.
+        """Move a torn tail aside. Call with the lock held, after a thorough `catch_up`.
 
         Raises:
             CorruptionError: If the log is damaged: it says where, and what to restore.
@@ -70,12 +89,16 @@ class LocalLog(LogReader):
         self._refuse_if_broken()
         entries, sealed, total = self._sealed(events, actor, run)
         data = b"".join(line + b"\n" for line in sealed)
-        segment, appender = self._segment_to_append()
+        gave_room = False
         try:
-            appender.append(data)
-        except BaseException:
-            appender.truncate(segment.end)
-            raise
+            segment, appender = self._written(data)
+        except StorageError as error:
+            gave_room = _frees_room(events) and self._give_room(error)
+            if not gave_room:
+                raise
+            if self._appender is not None and self._appender_of is not None:
+                self._appender.truncate(self._appender_of.end)  # again: perhaps that was what was refused
+            segment, appender = self._written(data)
         if sync:
             self._synced(appender.sync)
         if self._tree.size == self.size:
@@ -85,7 +108,25 @@ class LocalLog(LogReader):
         if sync:
             self.durable = self.size
             self._write_checkpoint()
+        if gave_room:
+            self.reserve()  # what is left of it: this may have been a deletion that keeps the files
         return entries
+
+    def reserve(self) -> None:
+        """Keep some room on the disk, so that on a full one a deletion can still be written down.
+
+        Call with the lock held. Where there is not so much room any more, it is half of that, and so on.
+        """
+        path, wanted = self.folder / "reserve", RESERVE_BYTES
+        while wanted >= _LEAST_RESERVE_BYTES:
+            try:
+                if (self._files.size(path) or 0) < wanted:
+                    self._files.reserve(path, wanted)
+            except StorageError as error:
+                logger.debug("no %d bytes are reserved in %r: %s", wanted, self.dataset, error)
+                wanted //= 2
+            else:
+                return
 
     # inside
 
@@ -133,27 +174,60 @@ class LocalLog(LogReader):
             sealed.append(line)
         return entries, sealed, total
 
+    def _written(self, data: bytes) -> tuple[Segment, Appender]:
+        segment, appender = self._segment_to_append()
+        try:
+            appender.append(data)
+        except BaseException:
+            appender.truncate(segment.end)
+            raise
+        return segment, appender
+
+    def _give_room(self, error: StorageError) -> bool:
+        """On a full disk, let go of what was reserved for this; whether it may be tried again with that.
+
+        Never after a sync that failed.
+        """
+        return error.errno in _FULL and self._failure is None and self._files.remove(self.folder / "reserve")
+
     def _segment_to_append(self) -> tuple[Segment, Appender]:
-        segment = self._segments[-1] if self._segments else None
-        if segment is None or (segment.end >= self._segment_bytes and segment.first < self.size):
-            segment = self._new_segment()
+        if not self._segments:
+            self._begin_segment()
+        segment = self._segments[-1]
+        if segment.end >= self._segment_bytes and segment.first < self.size:
+            self._synced(self._appender_to(segment).sync)  # sealed: durable before the next one's name is
+            segment = self._begin_segment()
+        return segment, self._appender_to(segment)
+
+    def _appender_to(self, segment: Segment) -> Appender:
+        """The segment, open for appending; what is in it is durable after the appender's sync."""
         if self._appender is None or self._appender_of is not segment:
             if self._appender is not None:
                 self._appender.close()
-            self._appender = self._files.appender(segment.path, create=False)
-            self._appender_of = segment
+                self._appender = None
+            appender = self._files.appender(segment.path, create=False)
+            self._write_again(segment)
             if segment.end == 0:  # also when the writer that created it died before this
                 self._synced(lambda: self._files.sync_folder(segment.path.parent))
-        return segment, self._appender
+            self._appender, self._appender_of = appender, segment
+        return self._appender
 
-    def _new_segment(self) -> Segment:
-        """Seal the last segment and start the next: the sealed one is durable before the new name is."""
-        if self._segments:
-            appender = self._files.appender(self._segments[-1].path, create=False)
-            try:
-                self._synced(appender.sync)
-            finally:
-                appender.close()
+    def _write_again(self, segment: Segment) -> None:
+        """Write what is in a segment behind the durable size over itself.
+
+        A sync of another process may have failed, and the system have taken the lost pages for clean: then a
+        sync of ours would succeed without them. From here on such an error is ours to see too, as we have the
+        file open.
+        """
+        first = max(self.durable, segment.first)
+        offset = self._offsets[first] if first < self.size else segment.end
+        while offset < segment.end:
+            data = segment.reader.read(offset, min(_CHUNK_BYTES, segment.end - offset))
+            self._files.overwrite(segment.path, data, offset)
+            offset += len(data)
+
+    def _begin_segment(self) -> Segment:
+        """Start the next segment."""
         path = self._path_of(self.size)
         self._files.make_folder(path.parent)
         self._files.appender(path, create=True).close()
@@ -161,11 +235,20 @@ class LocalLog(LogReader):
         self._segments.append(segment)
         return segment
 
+    @property
+    def failure(self) -> StorageError | None:
+        """The failed sync after which it takes no more entries."""
+        return self._failure
+
+    def give_up(self, error: StorageError) -> None:
+        """Take no more entries: what a failed sync has lost, nobody knows."""
+        self._failure = error
+
     def _synced(self, sync: Callable[[], None]) -> None:
         try:
             sync()
         except StorageError as error:
-            self._failure = error
+            self.give_up(error)
             raise
 
     def _write_checkpoint(self) -> None:
@@ -188,12 +271,15 @@ class LocalLog(LogReader):
 
     def _quarantine(self, segment: Segment) -> None:
         """Move everything from the first bad byte on to a file aside, then cut it off."""
-        folder = self.folder / "quarantine"
-        self._files.make_folder(folder)
+        folder = self.folder / QUARANTINE
         stamp = f"{time.time_ns():020d}"
-        torn = segment.reader.read(segment.end, segment.reader.size() - segment.end)
         kept = folder / f"{segment.path.stem}-{segment.end}-{stamp}.torn"
-        self._files.write_new(kept, torn, sync=True)
+        try:
+            length = self._copy_tail(segment, kept)
+        except StorageError as error:
+            if not self._give_room(error):
+                raise
+            length = self._copy_tail(segment, kept)
         for name, _ in sorted(self._files.scan(segment.path.parent)):
             if name > segment.path.name:  # never acknowledged either: they follow what was torn
                 self._files.rename(segment.path.parent / name, folder / f"{name}-{stamp}.torn")
@@ -207,9 +293,29 @@ class LocalLog(LogReader):
         logger.warning(
             "%s: moved an unfinished tail of %d bytes, never acknowledged, to %s",
             self._place(segment, segment.end, self.size),
-            len(torn),
+            length,
             kept,
         )
+
+    def _copy_tail(self, segment: Segment, target: Path) -> int:
+        """Copy what follows the last good entry, durably, a piece at a time; its length in bytes."""
+        length = segment.reader.size() - segment.end
+        self._files.make_folder(target.parent)
+        copy = self._files.appender(target, create=True)
+        try:
+            for offset in range(0, length, _CHUNK_BYTES):
+                copy.append(segment.reader.read(segment.end + offset, min(_CHUNK_BYTES, length - offset)))
+            copy.sync()
+        except BaseException:
+            copy.close()
+            self._files.remove(target)
+            raise
+        copy.close()
+        return length
+
+
+def _frees_room(events: Sequence[AnyEvent]) -> bool:
+    return any(isinstance(event, _FREEING) for event in events)
 
 
 def _check_readable(line: bytes, event: AnyEvent) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from chainfold.errors import CorruptionError
 
-_MAX_BYTES: Final = 65_536
+MAX_BYTES: Final = 65_536
 _TEXT: Final = re.compile(rb"([^\n]+)\n(0|[1-9][0-9]{0,17})\n([0-9A-Za-z+/=]+)\n")
 _ROOT_BYTES: Final = 32
 
@@ -38,7 +38,7 @@ def parse(data: bytes) -> Checkpoint:
     Raises:
         CorruptionError: If it is not a checkpoint.
     """
-    match = _TEXT.match(data) if len(data) <= _MAX_BYTES else None
+    match = _TEXT.match(data) if len(data) <= MAX_BYTES else None
     try:
         root = base64.b64decode(match[3], validate=True) if match is not None else b""
     except binascii.Error:

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import re
 from array import array
 from bisect import bisect_right
@@ -17,6 +18,8 @@ from chainfold.storage import Files, Reader
 
 SEGMENT_BYTES: Final = 64 << 20
 """A segment of this size or more is sealed: the next entry starts a new one."""
+TAIL_BYTES: Final = 256 << 20
+"""More than a writer leaves behind the last good entry: it is not looked through, nor moved aside."""
 _CHUNK_BYTES: Final = 1 << 20
 _SUM_BYTES: Final = 26
 _SEGMENT_NAME: Final = re.compile(r"([0-9]{20})\.jsonl\Z")
@@ -66,12 +69,18 @@ class LogReader:
         self._next_path = (-1, folder)
         self._tree = MerkleTree()
 
-    def catch_up(self) -> Iterator[Entry]:
+    def catch_up(self, *, thorough: bool = False) -> Iterator[Entry]:
         """The entries that follow those read so far; each is counted as it is yielded.
+
+        Args:
+            thorough: Look for a next segment also while the last one is not full: another writer may seal
+                earlier. Who is about to append must know.
 
         Raises:
             LogRewoundError: If the log is no longer the one that was read so far.
             UnknownEventError: At an event of another release.
+            CorruptionError: At a line with a right sum that is no entry: no accident makes those. It is the
+                `damage` from then on.
         """
         if self.damage is not None:
             return
@@ -80,7 +89,7 @@ class LogReader:
             # Both before the entries: entries appended in between are no shortage.
             foreign = self._heed_checkpoint()
             self._heed_names()
-        while (segment := self._growing()) is not None:
+        while (segment := self._growing(thorough=thorough or self._fresh)) is not None:
             yield from self._read_on(segment)
             if segment.reader.size() > segment.end or self.damage is not None:
                 break  # a writer's unfinished line, or a bad one
@@ -162,6 +171,11 @@ class LogReader:
             CorruptionError: If it is not a checkpoint.
         """
         path = self.folder / "checkpoint"
+        size = self._files.size(path)
+        if size is None:
+            return None
+        if size > checkpoint.MAX_BYTES or os.path.islink(path):  # noqa: PTH114 - it raises nothing
+            raise CorruptionError(f"not a checkpoint: a link, or a file of {size:,} bytes")
         try:
             text = self._files.read(path)
             while (again := self._files.read(path)) != text:
@@ -169,6 +183,10 @@ class LogReader:
         except FileNotFoundError:
             return None
         return checkpoint.parse(text)
+
+    def is_in_place(self) -> bool:
+        """Whether its last segment is still the file of that name: workspaces are removed, and made again."""
+        return not self._segments or self._segments[-1].reader.is_at(self._segments[-1].path)
 
     def close(self) -> None:
         """Let go of all files."""
@@ -180,7 +198,7 @@ class LogReader:
     def _ends_early(self) -> bool:
         return self._fresh and self.damage is None and self.size < self.durable
 
-    def _growing(self) -> Segment | None:
+    def _growing(self, *, thorough: bool) -> Segment | None:
         """The segment that has bytes not read yet, opened if it is a new one."""
         if self._segments:
             segment = self._segments[-1]
@@ -189,7 +207,7 @@ class LogReader:
                 return segment
             if size < segment.end:
                 raise LogRewoundError(f"{segment.path} has shrunk")
-            if segment.end < self._segment_bytes and not self._fresh:
+            if segment.end < self._segment_bytes and not thorough:
                 return None
         return self._open_segment()
 
@@ -215,10 +233,13 @@ class LogReader:
                 return
             for line in data[:whole].split(b"\n"):
                 total = lines.checked_sum(line, self._sum)
-                if total is None:
+                if total is None or len(line) > lines.ENTRY_LIMIT:
                     self._judge(segment, line)
                     return
-                entry = decode_entry(line)
+                try:
+                    entry = decode_entry(line)
+                except CorruptionError as error:
+                    raise self._mark_damage(str(error)) from error
                 if entry.position != self.size:
                     self._judge(segment, line)
                     return
@@ -240,6 +261,9 @@ class LogReader:
             return
         if not self._fresh:
             raise LogRewoundError(f"{self._place(segment, segment.end, self.size)} was rewritten")
+        if segment.reader.size() - segment.end > TAIL_BYTES:
+            self._mark_damage(f"no entry, and more than the {TAIL_BYTES:,} bytes that a writer may leave")
+            return
         stated = self._durable_after(segment)
         if segment.reader.read(segment.end, len(bad)) != bad:
             return  # a writer has just cleaned up here: what was found behind it may be newer than it
@@ -260,6 +284,9 @@ class LogReader:
             offset += len(data)
             *whole, rest = (rest + data).split(b"\n")
             for line in whole:
+                if len(line) < _SUM_BYTES:  # a file of nothing but line ends is read at the disk's pace
+                    before = None
+                    continue
                 if before is not None and lines.checked_sum(line, before) is not None:
                     try:
                         stated = max(stated, decode_entry(line).durable or 0)
@@ -291,7 +318,7 @@ class LogReader:
             self.durable = max(self.durable, known.size)
         return ""
 
-    def _mark_damage(self, what: str, restore: str = "this segment (and those after it)") -> None:
+    def _mark_damage(self, what: str, restore: str = "this segment (and those after it)") -> CorruptionError:
         if self._segments:
             segment = self._segments[-1]
             place = self._place(segment, segment.end, self.size)
@@ -301,6 +328,7 @@ class LogReader:
             f"{place}: {what}. The {self.size} entries before it stay readable, writing is refused. Restore "
             f"{restore} from a copy, then open the workspace again"
         )
+        return self.damage
 
     def _place(self, segment: Segment, offset: int, position: int) -> str:
         return self._place_of(segment.path, offset, position)

@@ -8,8 +8,10 @@ from chainfold.records import ArtifactRecord, ArtifactType
 
 _TYPES = tuple(ArtifactType)
 _NUMBERS = {kind: number for number, kind in enumerate(_TYPES)}
-_ARTIFACTS, _BYTES, _FILES, _FILE_BYTES = range(len(_TYPES), len(_TYPES) + 4)
-_WIDTH = len(_TYPES) + 4
+_ARTIFACTS, _FILES, _BYTES, _BYTES_HIGH, _FILE_BYTES, _FILE_BYTES_HIGH = range(len(_TYPES), len(_TYPES) + 6)
+_WIDTH = len(_TYPES) + 6
+_LIMB = 1 << 62
+"""Sums of bytes are kept as two numbers: sizes come from manifests too, and two of those may pass 2**63."""
 
 
 class Total(NamedTuple):
@@ -57,7 +59,9 @@ class Totals:
         base = (bisect_right(self._changed_at, size) - 1) * _WIDTH
         line = self._table[base : base + _WIDTH]
         by_type = {kind.value: line[number] for kind, number in _NUMBERS.items() if line[number]}
-        return Total(line[_ARTIFACTS], line[_BYTES], line[_FILES], line[_FILE_BYTES], by_type)
+        size_bytes = line[_BYTES_HIGH] * _LIMB + line[_BYTES]
+        file_bytes = line[_FILE_BYTES_HIGH] * _LIMB + line[_FILE_BYTES]
+        return Total(line[_ARTIFACTS], size_bytes, line[_FILES], file_bytes, by_type)
 
     def _change(self, row: int, size: int, sign: int, *, files: int) -> None:
         table = self._table
@@ -67,6 +71,12 @@ class Totals:
         base, length = len(table) - _WIDTH, self._sizes[row]
         table[base + self._types[row]] += sign
         table[base + _ARTIFACTS] += sign
-        table[base + _BYTES] += sign * length
         table[base + _FILES] += files
-        table[base + _FILE_BYTES] += files * length
+        self._add_bytes(base + _BYTES, sign * length)
+        if files:
+            self._add_bytes(base + _FILE_BYTES, files * length)
+
+    def _add_bytes(self, place: int, change: int) -> None:
+        carry, self._table[place] = divmod(self._table[place] + change, _LIMB)
+        if carry:
+            self._table[place + 1] += carry

@@ -1,7 +1,8 @@
-"""Local files, their durability, and locks between processes."""
+"""Files, their durability, and locks between processes."""
 
-from chainfold.storage.files import Appender, Files, LocalFiles, Reader
-from chainfold.storage.locks import HeldLock, Lock, try_lock
+from chainfold.storage.local import LocalFiles
+from chainfold.storage.locks import owner_name
 from chainfold.storage.mounts import network_kind
+from chainfold.storage.protocol import Appender, Files, HeldLock, Lock, Reader
 
-__all__ = ["Appender", "Files", "HeldLock", "LocalFiles", "Lock", "Reader", "network_kind", "try_lock"]
+__all__ = ["Appender", "Files", "HeldLock", "LocalFiles", "Lock", "Reader", "network_kind", "owner_name"]

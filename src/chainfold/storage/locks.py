@@ -3,11 +3,16 @@
 The lock is the operating system's (flock, LockFileEx), taken on a descriptor that we keep: it goes when its
 process dies, however it dies, so no lock ever waits for a person. A descriptor that a fork inherited shares
 its parent's lock, so the child closes it, without unlocking, and opens its own.
+
+Who takes a lock writes into its file who it is: only so that those who wait can say for whom.
 """
 
 import contextlib
+import logging
 import os
+import socket
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,62 +20,195 @@ from typing import Final
 
 import filelock
 
-from chainfold.storage.files import explained
+from chainfold.storage.refusals import explained
 
 _POLL_SECONDS: Final = 0.0005
 """Between attempts while another process holds the lock: an unsynced append holds it for some 30 µs."""
+_PATIENCE_SECONDS: Final = 3.0
+"""After so long a wait is told; then each time that it has taken twice as long."""
+_OWNER_BYTES: Final = 120
+_OWNER_OFFSET: Final = 1
+"""The first byte is what Windows locks, and then nobody else can read it."""
+
+logger = logging.getLogger(__name__)
 
 
-class Lock:
-    """One lock file, exclusive between processes and between the threads of this one."""
+def owner_name() -> str:
+    """Host and process, for people who look for whom they wait."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class LocalLock:
+    """One lock file, exclusive between processes and between the objects and threads of this one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = -1
-        self._mutex = threading.RLock()
-        self._depth = 0
+        self._gate: _Gate | None = _gate_of(path)
+        self._holder: int | None = None
         _locks.add(self)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock inside the block; the thread that holds it may enter again.
 
+        A long wait is logged as a warning that names the one who holds it.
+
         Raises:
             StorageError: If the lock file cannot be opened, as on read-only storage.
         """
-        with self._mutex:
-            if self._depth == 0:
-                filelock.lock_descriptor(self._open(), poll_interval=_POLL_SECONDS)
-            self._depth += 1
+        thread = threading.get_ident()
+        if self._holder == thread:
+            yield  # the outer block lets go
+            return
+        gate = self._gate or _gate_of(self._path)
+        try:
+            gate.enter(self)
+            self._gate, self._holder = gate, thread
+            yield
+        finally:
             try:
-                yield
-            finally:
-                self._depth -= 1
-                if self._depth == 0:
-                    filelock.unlock_descriptor(self._descriptor)
+                gate.leave(self)
+            except BaseException:
+                gate.leave(self)  # an interrupt came just then
+                raise
+
+    def forget(self) -> None:
+        """It is given back."""
+        self._holder = None
 
     def close(self) -> None:
-        """Let go of the lock file, and with it of the lock."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _open(self) -> int:
-        if self._descriptor < 0:
-            with explained("open lock", self._path):
-                self._descriptor = _open(self._path)
-        return self._descriptor
+        """Let go of the lock file, unless others of this process use it too."""
+        self._gate = None
 
     def _after_fork(self) -> None:
-        self.close()
-        self._mutex = threading.RLock()
-        self._depth = 0
+        self._gate, self._holder = None, None
+
+
+class _Gate:
+    """A lock file as this process has it open, once for all: its threads wait here, not at the file.
+
+    Between processes there is a second file, the turn: who wants the lock takes the turn first, and gives it
+    back on having the lock. So nobody who has just let go of the lock has it again before those who waited:
+    they stand at the turn together, with equal chances.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = self._turn = -1
+        self._owner = b""
+        self._mutex = threading.RLock()  # only since its release tells who does not have it
+        self._holder: LocalLock | None = None
+        _locks.add(self)
+
+    def enter(self, lock: LocalLock) -> None:
+        """Take the lock. Whatever comes of it, `leave` must be called."""
+        if not self._mutex.acquire(blocking=False):
+            patience = _Patience(self._path)
+            while not self._mutex.acquire(timeout=patience.seconds):
+                patience.tell("another thread of this process")
+        if self._holder is not None:
+            self._mutex.release()
+            raise RuntimeError(f"this thread holds {self._path} already, through another object")
+        self._holder = lock
+        while True:
+            self._open()
+            self._wait_for(self._turn)
+            self._wait_for(self._lock)
+            filelock.unlock_descriptor(self._turn)
+            if self.is_at(self._path):
+                return
+            self._close()  # the file was removed, or another put in its place: others lock that one
+
+    def leave(self, lock: LocalLock) -> None:
+        """Give back what was taken: all, or as far as `enter` came before an interrupt."""
+        if not self._mutex.acquire(blocking=False):
+            return  # another thread has it: ours did not even come to this
+        if self._holder not in (lock, None):
+            self._mutex.release()
+            return
+        for descriptor in (self._turn, self._lock):
+            if descriptor >= 0:
+                filelock.unlock_descriptor(descriptor)
+        lock.forget()
+        self._holder = None
+        with contextlib.suppress(RuntimeError):  # it is no longer ours
+            while True:
+                self._mutex.release()
+
+    def is_at(self, path: Path) -> bool:
+        """Whether that is still its file: a workspace may have been removed and made again."""
+        try:
+            return self._lock < 0 or os.path.samestat(os.fstat(self._lock), path.stat())
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # nobody can tell: what is done next will say why
+
+    def _wait_for(self, descriptor: int) -> None:
+        patience = None
+        while not filelock.lock_descriptor(descriptor, blocking=False):
+            patience = patience or _Patience(self._path)
+            time.sleep(_POLL_SECONDS)
+            if patience.is_over():
+                patience.tell(_read_owner(descriptor))
+        _write_owner(descriptor, self._owner)
+
+    def _open(self) -> None:
+        if self._lock < 0:
+            with explained("open lock", self._path):
+                if self._turn < 0:
+                    self._turn = _open(self._path.with_name(f"{self._path.name}.turn"))
+                self._lock = _open(self._path)
+            self._owner = _owner_text()
+
+    def _after_fork(self) -> None:
+        self._close()
+        self._mutex, self._holder = threading.RLock(), None
+
+    def _close(self) -> None:
+        for descriptor in (self._lock, self._turn):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._lock = self._turn = -1
 
     def __del__(self) -> None:
-        self.close()
+        self._close()
 
 
-class HeldLock:
+_gates: weakref.WeakValueDictionary[Path, _Gate] = weakref.WeakValueDictionary()
+_gates_mutex = threading.Lock()
+
+
+def _gate_of(path: Path) -> _Gate:
+    with _gates_mutex:
+        gate = _gates.get(path)
+        if gate is None or not gate.is_at(path):
+            gate = _gates[path] = _Gate(path)
+        return gate
+
+
+class _Patience:
+    """How long a wait has taken, and when that is worth a word."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._began = time.monotonic()
+        self.seconds = _PATIENCE_SECONDS
+
+    def is_over(self) -> bool:
+        return time.monotonic() - self._began >= self.seconds
+
+    def tell(self, owner: str) -> None:
+        logger.warning(
+            "waiting for %.0f seconds for the lock %s, held by %s: the wait ends when it goes on, or dies",
+            time.monotonic() - self._began,
+            self._path,
+            owner,
+        )
+        self.seconds *= 2
+
+
+class LocalHeldLock:
     """A lock that was free when asked for and is held until released, or until this process ends."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -103,7 +241,7 @@ class HeldLock:
         self._after_fork()  # an owner that was forgotten is gone: others may see that
 
 
-def try_lock(path: Path) -> HeldLock | None:
+def try_lock(path: Path) -> LocalHeldLock | None:
     """Take a lock now; None when another process, or another part of this one, holds it.
 
     Raises:
@@ -112,19 +250,47 @@ def try_lock(path: Path) -> HeldLock | None:
     with explained("open lock", path):
         descriptor = _open(path)
     if filelock.lock_descriptor(descriptor, blocking=False):
-        return HeldLock(path, descriptor)
+        _write_owner(descriptor, _owner_text())
+        return LocalHeldLock(path, descriptor)
     os.close(descriptor)
     return None
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    # A link would let whoever wrote the workspace create a file anywhere.
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o666)
 
 
-_locks: weakref.WeakSet[Lock | HeldLock] = weakref.WeakSet()
+def _owner_text() -> bytes:
+    return owner_name().encode(errors="replace")[:_OWNER_BYTES].ljust(_OWNER_BYTES)
+
+
+def _write_owner(descriptor: int, text: bytes) -> None:
+    """Best effort: a full disk must not keep anyone from a lock."""
+    with contextlib.suppress(OSError):
+        if hasattr(os, "pwrite"):
+            os.pwrite(descriptor, text, _OWNER_OFFSET)
+        else:
+            os.lseek(descriptor, _OWNER_OFFSET, os.SEEK_SET)
+            os.write(descriptor, text)
+
+
+def _read_owner(descriptor: int) -> str:
+    try:
+        os.lseek(descriptor, _OWNER_OFFSET, os.SEEK_SET)
+        return os.read(descriptor, _OWNER_BYTES).decode(errors="replace").strip("\0 ") or "another process"
+    except OSError:
+        return "another process"
+
+
+_locks: weakref.WeakSet[LocalLock | _Gate | LocalHeldLock] = weakref.WeakSet()
 
 
 def _forget_inherited() -> None:
+    global _gates_mutex  # noqa: PLW0603 - another thread of the parent may have held it
+    _gates_mutex = threading.Lock()
+    _gates.clear()
     for lock in list(_locks):
         lock._after_fork()  # noqa: SLF001 - the same module
 

@@ -1,109 +1,27 @@
-"""Files as the log and the blobs use them: a small interface, and local disks as its implementation.
-
-What is written is durable only after the sync that names it: a file's bytes after `sync` or
-`Appender.sync`, a name (created, renamed, removed) after `sync_folder` of the folder that holds it.
-"""
+"""Files of this machine."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 from chainfold.errors import StorageError
 from chainfold.storage import durable
+from chainfold.storage.locks import LocalHeldLock, LocalLock, try_lock
+from chainfold.storage.refusals import explained
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends without it
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+"""Opening a pipe would wait for its other end; for regular files it changes nothing."""
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _MANY_FILES = 32
 """From this many files on, one flush of everything before the single syncs is faster than the syncs alone."""
-
-
-class Reader(Protocol):
-    """An open file that may grow while it is read."""
-
-    def size(self) -> int:
-        """Bytes in the file now."""
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`; fewer at the end of the file."""
-
-    def close(self) -> None:
-        """Let go of the file."""
-
-
-class Appender(Protocol):
-    """A file open for writing at its end."""
-
-    def append(self, data: bytes) -> None:
-        """Write at the end; when it raises, any prefix of the data may have been written."""
-
-    def sync(self) -> None:
-        """Return when all that was appended, by anyone, is durable."""
-
-    def truncate(self, size: int) -> None:
-        """Cut the file to its first `size` bytes."""
-
-    def close(self) -> None:
-        """Let go of the file."""
-
-
-class Files(Protocol):
-    """What the log and the blobs ask of storage."""
-
-    def reader(self, path: Path) -> Reader:
-        """Open for reading. FileNotFoundError if it is not there."""
-
-    def appender(self, path: Path, *, create: bool) -> Appender:
-        """Open for appending; with `create` the file must be new."""
-
-    def read(self, path: Path) -> bytes:
-        """The whole file. FileNotFoundError if it is not there."""
-
-    def write_new(self, path: Path, data: bytes, *, sync: bool) -> None:
-        """Write a file that must not exist yet; leave nothing behind on failure."""
-
-    def overwrite(self, path: Path, data: bytes) -> None:
-        """Replace the first bytes of a file that exists, in place, by at most a sector's worth (512).
-
-        Far cheaper than a new file and a rename, and for things that a crash, or a reader at that very
-        moment, may find torn without harm.
-        """
-
-    def rename(self, source: Path, target: Path) -> None:
-        """Give a file its name, replacing what had it, at once or not at all."""
-
-    def remove(self, path: Path) -> bool:
-        """Remove a file; False if it was not there."""
-
-    def size(self, path: Path) -> int | None:
-        """Bytes in a regular file; None if there is none of that name."""
-
-    def scan(self, folder: Path) -> Iterator[tuple[str, int]]:
-        """Name (relative, `/` between parts) and size of each regular file below a folder, in no order."""
-
-    def make_folder(self, folder: Path) -> None:
-        """Create a folder and its parents, durably."""
-
-    def sync(self, paths: Iterable[Path]) -> None:
-        """Return when the bytes of these files are durable."""
-
-    def sync_folder(self, folder: Path) -> None:
-        """Return when the names in this folder are durable."""
-
-
-@contextlib.contextmanager
-def explained(doing: str, path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal into a StorageError that names the file; absence stays as it is."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StorageError.refused(doing, path, error) from error
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -113,32 +31,61 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
+def _opened(doing: str, path: Path, flags: int) -> int:
+    """A descriptor of a regular file: a pipe would be waited for, and a device has no end."""
+    with explained(doing, path):
+        descriptor = os.open(path, flags | _NO_WAIT | _BINARY, 0o666)
+        try:
+            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        except OSError:
+            os.close(descriptor)
+            raise
+        if not is_regular:
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is not a regular file")
+    return descriptor
+
+
 class LocalFile:
     """A descriptor that reads anywhere and appends at the end."""
 
     def __init__(self, path: Path, flags: int) -> None:
         self._path = path
-        with explained("open", path):
-            self._descriptor = os.open(path, flags | _BINARY, 0o666)
+        self._descriptor = _opened("open", path, flags | _NO_FOLLOW)
         self._mutex = threading.Lock()
 
     def size(self) -> int:
         """Bytes in the file now."""
-        return os.fstat(self._descriptor).st_size
+        try:  # written out, as for `read`
+            return os.fstat(self._descriptor).st_size
+        except OSError as error:
+            raise StorageError.refused("look at", self._path, error) from error
 
     if hasattr(os, "pread"):
 
         def read(self, offset: int, length: int) -> bytes:
             """Up to `length` bytes from `offset`; fewer at the end of the file."""
-            return os.pread(self._descriptor, length, offset)
+            try:  # written out: `explained` would cost as much as the read
+                return os.pread(self._descriptor, length, offset)
+            except OSError as error:
+                raise StorageError.refused("read", self._path, error) from error
 
     else:
 
         def read(self, offset: int, length: int) -> bytes:
             """Up to `length` bytes from `offset`; fewer at the end of the file."""
-            with self._mutex:
+            with self._mutex, explained("read", self._path):
                 os.lseek(self._descriptor, offset, os.SEEK_SET)
                 return os.read(self._descriptor, length)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether it is still the file of that name."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(path))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StorageError.refused("look at", path, error) from error
 
     def append(self, data: bytes) -> None:
         """Write at the end; when it raises, any prefix of the data may have been written."""
@@ -169,6 +116,9 @@ class LocalFile:
 class LocalFiles:
     """Files of this machine. Paths are absolute."""
 
+    def __init__(self) -> None:
+        self._durable_folders: set[Path] = set()
+
     def reader(self, path: Path) -> LocalFile:
         """Open for reading. FileNotFoundError if it is not there."""
         return LocalFile(path, os.O_RDONLY)
@@ -180,8 +130,12 @@ class LocalFiles:
 
     def read(self, path: Path) -> bytes:
         """The whole file. FileNotFoundError if it is not there."""
-        with explained("read", path):
-            return path.read_bytes()
+        with os.fdopen(_opened("read", path, os.O_RDONLY), "rb", buffering=0) as file:
+            try:
+                with explained("read", path):
+                    return file.readall()
+            except MemoryError as error:
+                raise StorageError(f"cannot read {path}: it does not fit into memory") from error
 
     def write_new(self, path: Path, data: bytes, *, sync: bool) -> None:
         """Write a file that must not exist yet; leave nothing behind on failure."""
@@ -197,12 +151,30 @@ class LocalFiles:
                 raise
             os.close(descriptor)
 
-    def overwrite(self, path: Path, data: bytes) -> None:
-        """Replace the first bytes of a file that exists, in place, by at most a sector's worth (512)."""
+    def overwrite(self, path: Path, data: bytes, offset: int = 0) -> None:
+        """Replace some bytes of a file that exists, in place."""
         with explained("overwrite", path):
             descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW | _BINARY)
             try:
+                os.lseek(descriptor, offset, os.SEEK_SET)
                 _write_all(descriptor, data)
+            finally:
+                os.close(descriptor)
+
+    def reserve(self, path: Path, size_bytes: int) -> None:
+        """Make a file, unless it is there, that takes so much room on the disk; its content is nothing."""
+        with explained("reserve room in", path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW | _BINARY, 0o666)
+            try:
+                before = os.fstat(descriptor).st_size
+                if before < size_bytes:
+                    try:
+                        durable.allocate(descriptor, size_bytes)
+                    except OSError:
+                        os.ftruncate(descriptor, before)  # part of what is new would only be in the way
+                        if before == 0:
+                            path.unlink()
+                        raise
             finally:
                 os.close(descriptor)
 
@@ -224,9 +196,19 @@ class LocalFiles:
         """Bytes in a regular file; None if there is none of that name."""
         try:
             status = os.stat(path)  # noqa: PTH116 - on the path of each registration
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return None
+            raise StorageError.refused("look at", path, error) from error
         return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def age(self, path: Path) -> float | None:
+        """Seconds since a file was last changed; None if it is not there."""
+        try:
+            with explained("look at", path):
+                return time.time() - path.stat(follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            return None
 
     def scan(self, folder: Path) -> Iterator[tuple[str, int]]:
         """Name (relative, `/` between parts) and size of each regular file below a folder, in no order.
@@ -242,18 +224,35 @@ class LocalFiles:
                         if entry.is_dir(follow_symlinks=False):
                             pending.append((Path(entry.path), f"{prefix}{entry.name}/"))
                         elif entry.is_file(follow_symlinks=False):
-                            yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size
+                            with contextlib.suppress(FileNotFoundError):  # it has gone since
+                                yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size
             except FileNotFoundError:
                 continue
 
+    def has_folder(self, folder: Path) -> bool:
+        """Whether a folder is there."""
+        with explained("look at", folder):
+            return folder.is_dir()
+
     def make_folder(self, folder: Path) -> None:
-        """Create a folder and its parents, durably."""
-        if folder.is_dir():
+        """Create a folder and its parents, durably; what another has made is made durable too, once.
+
+        A folder gets nothing in it before its own name is durable: so of what is there, only that name can be
+        in doubt.
+        """
+        if folder in self._durable_folders and os.path.isdir(folder):  # noqa: PTH112 - at each registration
             return
-        self.make_folder(folder.parent)
+        was_there = self.has_folder(folder)
+        if not was_there:
+            self.make_folder(folder.parent)
         with explained("create folder", folder):
             folder.mkdir(exist_ok=True)
-            durable.sync_folder(folder.parent)
+            try:
+                durable.sync_folder(folder.parent)
+            except PermissionError:
+                if not was_there:  # else it may be above the workspace, where we may not look
+                    raise
+        self._durable_folders.add(folder)
 
     def sync(self, paths: Iterable[Path]) -> None:
         """Return when the bytes of these files are durable."""
@@ -274,3 +273,11 @@ class LocalFiles:
         """Return when the names in this folder are durable."""
         with explained("sync folder", folder):
             durable.sync_folder(folder)
+
+    def lock(self, path: Path) -> LocalLock:
+        """The lock of that file, which is made when it is first held."""
+        return LocalLock(path)
+
+    def try_lock(self, path: Path) -> LocalHeldLock | None:
+        """Take a lock now; None when another process, or another part of this one, holds it."""
+        return try_lock(path)
