@@ -19,6 +19,8 @@ _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends withou
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 """Opening a pipe would wait for its other end; for regular files it changes nothing."""
+_GONE = (errno.ENOENT, errno.ESTALE)
+"""NFS and FUSE say of an open file that was removed or replaced that its handle is stale."""
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _MANY_FILES = 32
 """From this many files on, one flush of everything before the single syncs is faster than the syncs alone."""
@@ -82,9 +84,9 @@ class LocalFile:
         """Whether it is still the file of that name."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), os.lstat(path))
-        except FileNotFoundError:
-            return False
         except OSError as error:
+            if error.errno in _GONE:
+                return False
             raise StorageError.refused("look at", path, error) from error
 
     def append(self, data: bytes) -> None:
@@ -104,13 +106,14 @@ class LocalFile:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)  # also when this raises the number is free, and may be another file's
 
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
-            self.close()
+            with contextlib.suppress(OSError):  # of a file system that has gone meanwhile: nobody is there to hear it
+                self.close()
 
 
 class LocalFiles:
