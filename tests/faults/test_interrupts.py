@@ -62,7 +62,7 @@ def interrupted(at: int, act: Callable[[], object]) -> bool:
 
 
 def _can_be_interrupted(frame: FrameType) -> bool:
-    """Signals are looked for after calls and in loops: not where nothing is done, nor on the way out of `with`.
+    """Signals are looked for after calls and in loops: neither where nothing is done, nor on leaving `with`.
 
     The tracer is called at the line of a `with` once more before its `__exit__`, where no signal ever comes.
     """

@@ -112,7 +112,7 @@ class LocalFile:
 
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
-            with contextlib.suppress(OSError):  # of a file system that has gone meanwhile: nobody is there to hear it
+            with contextlib.suppress(OSError):  # of a file system that has gone: nobody is there to hear it
                 self.close()
 
 
