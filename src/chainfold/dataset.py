@@ -43,14 +43,23 @@ from chainfold.events import (
 from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES, LocalLog, LogRewoundError, time_text
 from chainfold.params import from_wire, to_wire
 from chainfold.places import check_dataset_name, encodable, refuse_links
-from chainfold.projections import NEVER, Projections
+from chainfold.projections import NEVER, Decoded, Projections
+from chainfold.projections.merging import fingerprint
+from chainfold.projections.snapshots import Snapshots
 from chainfold.records import ArtifactRecord
 from chainfold.storage import Files, LocalFiles, network_kind, owner_name
 
 T = TypeVar("T")
 _REWINDS: Final = 10
 """How often one refresh starts over: each time, a writer has failed in the middle of this."""
-_CACHED_RECORDS: Final = 4096
+TAIL_ENTRIES: Final = 2_000
+"""Entries in memory from which on a snapshot is written: folding them takes some 20 ms at each opening."""
+TAIL_SHARE: Final = 64
+"""Or rather so many times fewer than the snapshot has: writing one takes as long as it is."""
+TAIL_LIMIT: Final = 100_000
+"""And never more than so many: some 200 MB."""
+CLOSING_SHARE: Final = 8
+"""Whoever closes a dataset that it has changed writes one for so many times less."""
 _SWEEP_BYTES: Final = 48_000
 """Of paths in one sweep event: well below the limit of an entry."""
 _ROOM_BYTES: Final = 1_000
@@ -105,6 +114,9 @@ class Dataset:
         self.mutex = threading.RLock()
         self._segment_bytes = segment_bytes
         self._lock = self.files.lock(self.folder / "lock")
+        self._snapshots = Snapshots(self.folder, name, self.files)
+        self._patience = 1
+        self._depth = 0
         self._warned = False
         self._prepared = False
         self._open()
@@ -114,8 +126,7 @@ class Dataset:
     def _open(self) -> None:
         """Begin anew, with nothing read."""
         self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
-        self.projections = Projections()
-        self._cache: dict[int, ArtifactRecord] = {}
+        self.projections = Projections(self.log, self._snapshots.open_newest(self.log))
         self._is_in_doubt = False
 
     def refresh(self, *, thorough: bool = False) -> None:
@@ -130,7 +141,7 @@ class Dataset:
             self._is_in_doubt = True  # until it is done: an interrupt may come at any moment
             for _ in range(_REWINDS):
                 try:
-                    self.projections.fold(self.log.catch_up(thorough=thorough))
+                    self._fold(self.log.catch_up(thorough=thorough))
                     break
                 except CorruptionError:
                     if self.log.damage is None:
@@ -142,6 +153,59 @@ class Dataset:
             if self.log.damage is not None and not self._warned:
                 self._warned = True
                 warnings.warn(str(self.log.damage), RuntimeWarning, stacklevel=3)
+
+    def _fold(self, entries: Iterator[Entry]) -> None:
+        """Fold entries; of a long log only so many are held in memory before they go to a snapshot."""
+        for entry in entries:
+            self.projections.apply(entry)
+            if self._tail >= TAIL_LIMIT * self._patience:
+                self._save()
+
+    @property
+    def _tail(self) -> int:
+        """Entries that are held in memory."""
+        snapshot = self.projections.snapshot
+        return self.projections.size - (0 if snapshot is None else snapshot.size)
+
+    def save_if_due(self, *, closing: bool = False) -> None:
+        """Write a snapshot, or turn to one that another process has written, if that is worth it by now."""
+        with self.mutex:
+            tail = self._tail
+            due = max(TAIL_ENTRIES, (self.projections.size - tail) // TAIL_SHARE)
+            if closing:
+                due //= CLOSING_SHARE
+            if tail < due * self._patience or self._is_in_doubt or self.log.damage is not None:
+                return
+            snapshot = self.projections.snapshot
+            known = 0 if snapshot is None else snapshot.size
+            if not closing and self._snapshots.newest_size() > known + tail // 2:
+                self._open_again()
+                self.refresh()
+            else:
+                self._save()
+
+    def _save(self) -> None:
+        snapshot = self._snapshots.save(self.projections, self.log)
+        if snapshot is None:
+            self._patience *= 2  # another process is at it, or there is no room: no need to ask at each entry
+            return
+        self._patience = 1
+        self.log.rest_on(snapshot.sections["offsets"])
+        self.projections = Projections(self.log, snapshot)
+
+    def rebuild(self) -> bool:
+        """Fold the log from nothing, and use that. Whether it gave the same state as was held before."""
+        with self.mutex:
+            self.refresh()
+            before = self._fingerprint()
+            self._snapshots.forget_all()
+            self._open_again()
+            self.refresh()
+            self.save_if_due()
+            return self._fingerprint() == before
+
+    def _fingerprint(self) -> str:
+        return fingerprint(self.projections, self.log.mark(), self.log.offsets())
 
     def _open_again(self) -> None:
         """Replay the log: what is held of it may not be what it says."""
@@ -164,11 +228,17 @@ class Dataset:
         try:
             with self._lock.held(), self.mutex:
                 self._begin_to_write()
-                yield
+                self._depth += 1
+                try:
+                    yield
+                finally:
+                    self._depth -= 1
         except FileNotFoundError as error:
             if isinstance(error, ChainfoldError) or self.files.has_folder(self.folder):
                 raise
             raise self._replaced() from error
+        if not self._depth:
+            self.save_if_due()  # without the lock: others go on meanwhile
 
     def _begin_to_write(self) -> None:
         if not self.log.is_in_place():
@@ -302,22 +372,17 @@ class Dataset:
 
     def record(self, row: int) -> ArtifactRecord:
         """What was registered, decoded from the log; the caller's own copy."""
-        cached = self._cache.get(row)
-        if cached is None:
-            cached = self.decode(self.log.line(self.projections.visibility.positions[row]))
-            self._remember(row, cached)
-        return copy.copy(cached)
+        decoded = self.projections.source.decoded(row)
+        if decoded.details is not None:
+            self._complete(decoded.record, decoded.details)
+            decoded.details = None
+        return copy.copy(decoded.record)
 
     def registered(self, record: ArtifactRecord, entry: Entry) -> ArtifactRecord:
         """What was just registered, as `record` would decode it."""
         record.created_at = entry.at
-        self._remember(len(self.projections.visibility) - 1, record)
+        self.projections.source.keep(len(self.projections.visibility) - 1, Decoded(record, None))
         return copy.copy(record)
-
-    def _remember(self, row: int, record: ArtifactRecord) -> None:
-        if len(self._cache) >= _CACHED_RECORDS:
-            self._cache.pop(next(iter(self._cache)))
-        self._cache[row] = record
 
     def decode(self, line: bytes) -> ArtifactRecord:
         """The record of a line that registers one.
@@ -326,10 +391,13 @@ class Dataset:
             BlobNotFoundError, CorruptionError: If what is kept beside the log is gone or has changed.
         """
         record, details = decode_record(line)
+        self._complete(record, details)
+        return record
+
+    def _complete(self, record: ArtifactRecord, details: str) -> None:
         if details:
             put_back(self.details, record, details)
         record.params = from_wire(record.params)
-        return record
 
     def registration(
         self,
@@ -389,6 +457,8 @@ class Dataset:
 
     def close(self) -> None:
         """Let go of all files. What is open elsewhere stays as it is."""
+        if self._prepared:
+            self.save_if_due(closing=True)
         self.log.close()
         self._lock.close()
 

@@ -26,7 +26,7 @@ from chainfold.commands.running import Run, commit, reap_if_possible, roll_back,
 from chainfold.commands.taking_back import take_back, take_back_in_run
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError, RunClosedError
-from chainfold.projections import Projections, Sight
+from chainfold.projections import Sight
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
 from chainfold.storage import Files
 from chainfold.verify import Progress, Report, verify
@@ -408,13 +408,7 @@ class ArtifactRegistry(RegistryView):
 
     def rebuild(self) -> bool:
         """Replay the log from nothing, and use that. Whether it gave the same state as was held before."""
-        with self._data.mutex:
-            self._data.refresh()
-            replayed = Projections()
-            replayed.fold(map(self._data.log.entry, range(self._data.log.size)))
-            same = replayed.dump() == self._data.projections.dump()
-            self._data.projections = replayed
-            return same
+        return self._data.rebuild()
 
     def verify(self, progress: Progress | None = None, *, jobs: int = -1) -> Report:
         """Check the whole dataset against what its log says. It reads everything anew and changes nothing.

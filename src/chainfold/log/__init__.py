@@ -3,6 +3,7 @@
 from chainfold.log.appending import QUARANTINE, RESERVE_BYTES, LocalLog
 from chainfold.log.checkpoint import Checkpoint
 from chainfold.log.lines import ENTRY_LIMIT, time_text
+from chainfold.log.mark import LogMark, Numbers
 from chainfold.log.merkle import MerkleTree
 from chainfold.log.segments import SEGMENT_BYTES, LogReader, LogRewoundError
 
@@ -13,8 +14,10 @@ __all__ = [
     "SEGMENT_BYTES",
     "Checkpoint",
     "LocalLog",
+    "LogMark",
     "LogReader",
     "LogRewoundError",
     "MerkleTree",
+    "Numbers",
     "time_text",
 ]

@@ -220,7 +220,7 @@ class LocalLog(LogReader):
         file open.
         """
         first = max(self.durable, segment.first)
-        offset = self._offsets[first] if first < self.size else segment.end
+        offset = self._offset(first) if first < self.size else segment.end
         while offset < segment.end:
             data = segment.reader.read(offset, min(_CHUNK_BYTES, segment.end - offset))
             self._files.overwrite(segment.path, data, offset)
@@ -231,8 +231,8 @@ class LocalLog(LogReader):
         path = self._path_of(self.size)
         self._files.make_folder(path.parent)
         self._files.appender(path, create=True).close()
-        segment = Segment(path, self.size, self._files.reader(path))
-        self._segments.append(segment)
+        segment = Segment(path, self.size, self._files)
+        self._add_segment(segment)
         return segment
 
     @property

@@ -15,20 +15,24 @@ class MerkleTree:
 
     It keeps the roots of the perfect subtrees that the leaves so far split into, largest first, as the
     binary digits of the size say.
+
+    Args:
+        size: Leaves that are in it from the start.
+        subtrees: Their roots.
     """
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._subtrees: list[bytes] = []
+    def __init__(self, size: int = 0, subtrees: Iterable[bytes] = ()) -> None:
+        self.size = size
+        self.subtrees = list(subtrees)
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf's bytes: amortised two hashes."""
         node = sha256(b"\x00" + leaf).digest()
         size = self.size
         while size & 1:
-            node = sha256(b"\x01" + self._subtrees.pop() + node).digest()
+            node = sha256(b"\x01" + self.subtrees.pop() + node).digest()
             size >>= 1
-        self._subtrees.append(node)
+        self.subtrees.append(node)
         self.size += 1
 
     def extend(self, leaves: Iterable[bytes]) -> None:
@@ -38,9 +42,9 @@ class MerkleTree:
 
     def root(self) -> bytes:
         """The hash of the whole tree: 32 bytes, at most log2(size) hashes."""
-        if not self._subtrees:
+        if not self.subtrees:
             return EMPTY_ROOT
-        node = self._subtrees[-1]
-        for left in reversed(self._subtrees[:-1]):
+        node = self.subtrees[-1]
+        for left in reversed(self.subtrees[:-1]):
             node = sha256(b"\x01" + left + node).digest()
         return node

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
 from chainfold.log import checkpoint, lines
+from chainfold.log.mark import LogMark, Numbers
 from chainfold.log.merkle import MerkleTree
 from chainfold.storage import Files, Reader
 
@@ -34,11 +35,24 @@ class LogRewoundError(ChainfoldError):
 class Segment:
     """A file of entries: its first position, and how many of its bytes are known to be good."""
 
-    def __init__(self, path: Path, first: int, reader: Reader) -> None:
+    def __init__(self, path: Path, first: int, files: Files, end: int = 0) -> None:
         self.path = path
         self.first = first
-        self.reader = reader
-        self.end = 0
+        self.end = end
+        self._files = files
+        self._reader: Reader | None = None
+
+    @property
+    def reader(self) -> Reader:
+        """The file, opened when it is first asked for: of a large log few segments are read."""
+        if self._reader is None:
+            self._reader = self._files.reader(self.path)
+        return self._reader
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._reader is not None:
+            self._reader.close()
 
 
 class LogReader:
@@ -61,6 +75,8 @@ class LogReader:
         self._files = files
         self._segment_bytes = segment_bytes
         self._segments: list[Segment] = []
+        self._firsts: list[int] = []
+        self._older: Numbers = ()  # offsets of the entries before the mark
         self._offsets = array("Q")
         self._sum = lines.genesis(dataset)
         self._last_at = ""
@@ -110,11 +126,11 @@ class LogReader:
         """
         if not 0 <= position < self.size:
             raise IndexError(f"the log of {self.dataset!r} has no entry {position}: its size is {self.size}")
-        index = bisect_right(self._segments, position, key=lambda segment: segment.first) - 1
+        index = bisect_right(self._firsts, position) - 1
         segment = self._segments[index]
-        start = self._offsets[position]
+        start = self._offset(position)
         is_last = position + 1 == self.size or self._starts_segment(position + 1)
-        end = segment.end if is_last else self._offsets[position + 1]
+        end = segment.end if is_last else self._offset(position + 1)
         before = _SUM_BYTES + 1 if position > segment.first else 0
         data = segment.reader.read(start - before, end - start + before)
         seed = lines.stated_sum(data[:_SUM_BYTES]) if before else self._sum_before(index)
@@ -137,7 +153,7 @@ class LogReader:
             first = max(start, segment.first)
             if first >= stop:
                 continue
-            offset, rest = self._offsets[first], b""
+            offset, rest = self._offset(first), b""
             while offset < segment.end:
                 data = segment.reader.read(offset, min(_CHUNK_BYTES, segment.end - offset))
                 if not data:
@@ -148,11 +164,62 @@ class LogReader:
 
     def size_bytes(self, size: int) -> int:
         """Bytes of the first `size` entries, line ends included."""
-        whole = [segment for segment in self._segments if segment.first < size]
+        whole = self._segments[: bisect_left(self._firsts, size)]
         total = sum(segment.end for segment in whole)
         if whole and size < self.size and not self._starts_segment(size):
-            total += self._offsets[size] - whole[-1].end
+            total += self._offset(size) - whole[-1].end
         return total
+
+    def mark(self) -> LogMark:
+        """What must be known of all that was read so far, to go on behind it later; see `resume`."""
+        self.root()
+        ends = [(segment.first, segment.end) for segment in self._segments]
+        tree = [node.hex() for node in self._tree.subtrees]
+        return LogMark(
+            lines.origin(self.dataset), self.size, ends, self._sum, self._last_at, self.durable, tree
+        )
+
+    def offsets(self) -> tuple[Numbers, "array[int]"]:
+        """Where each entry begins in its segment: those of before the mark, and those read since."""
+        return self._older, self._offsets
+
+    def resume(self, mark: LogMark, offsets: Numbers) -> bool:
+        """Begin behind a mark, before anything was read; False if it is not of this log as it is now.
+
+        Only the last entry before the mark is read: its sum depends on all that were before it.
+        """
+        if (
+            mark.origin != lines.origin(self.dataset)
+            or not 0 < mark.size == len(offsets)
+            or not mark.segments
+        ):
+            return False
+        sizes = dict(self._files.scan(self.folder / "segments"))
+        for number, (first, end) in enumerate(mark.segments):
+            size = sizes.get(self._path_of(first).name, -1)
+            if size < end or (size > end and number + 1 < len(mark.segments)):
+                return False
+        for first, end in mark.segments:
+            self._add_segment(Segment(self._path_of(first), first, self._files, end))
+        self._older, self.size, self._sum = offsets, mark.size, mark.sum
+        try:
+            line = self.line(mark.size - 1)
+            fits = lines.stated_sum(line) == mark.sum and decode_entry(line).position == mark.size - 1
+        except (ChainfoldError, OSError):
+            fits = False
+        if not fits:
+            self.close()
+            self._segments, self._firsts, self._older = [], [], ()
+            self.size, self._sum = 0, lines.genesis(self.dataset)
+            return False
+        self._last_at, self.durable = mark.last_at, mark.durable
+        self._tree = MerkleTree(mark.size, map(bytes.fromhex, mark.subtrees))
+        return True
+
+    def rest_on(self, offsets: Numbers) -> None:
+        """Hold the offsets of so many entries no longer: they are kept elsewhere, as `offsets` gave them."""
+        del self._offsets[: len(offsets) - len(self._older)]
+        self._older = offsets
 
     def root(self) -> bytes:
         """The Merkle root over all entries, 32 bytes. It hashes what is new since it was last asked."""
@@ -191,7 +258,7 @@ class LogReader:
     def close(self) -> None:
         """Let go of all files."""
         for segment in self._segments:
-            segment.reader.close()
+            segment.close()
 
     # inside
 
@@ -217,10 +284,18 @@ class LogReader:
         path = self._path_of(self.size)
         if self._files.size(path) is None:
             return None
-        reader = self._files.reader(path)
-        segment = Segment(path, self.size, reader)
+        segment = Segment(path, self.size, self._files)
+        size = segment.reader.size()
+        self._add_segment(segment)
+        return segment if size else None
+
+    def _add_segment(self, segment: Segment) -> None:
         self._segments.append(segment)
-        return segment if reader.size() else None
+        self._firsts.append(segment.first)
+
+    def _offset(self, position: int) -> int:
+        older = len(self._older)
+        return self._offsets[position - older] if position >= older else self._older[position]
 
     def _read_on(self, segment: Segment) -> Iterator[Entry]:
         """The good entries after the segment's known end, up to the first line that is bad or unfinished."""
@@ -342,8 +417,7 @@ class LogReader:
         return self._next_path[1]
 
     def _starts_segment(self, position: int) -> bool:
-        index = bisect_right(self._segments, position, key=lambda segment: segment.first) - 1
-        return self._segments[index].first == position
+        return self._firsts[bisect_right(self._firsts, position) - 1] == position
 
     def _sum_before(self, index: int) -> int | None:
         if index == 0:

@@ -2,24 +2,50 @@
 
 from bisect import bisect_right
 
+from chainfold.events import AliasSet
+from chainfold.projections.columns import Columns
+from chainfold.projections.index import Index
+from chainfold.projections.snapshot import Snapshot
+from chainfold.projections.source import Source
+
 
 class Aliases:
-    """Names that move between artifacts."""
+    """Names that move between artifacts: each move is the event that said so, and the size it holds from."""
 
-    def __init__(self) -> None:
-        self._moves: dict[str, list[tuple[int, str | None]]] = {}
+    def __init__(self, columns: Columns, snapshot: Snapshot | None, source: Source) -> None:
+        self._sizes, self._events = columns["alias_sizes"], columns["alias_events"]
+        self._source = source
+        self._older = len(self._sizes)
+        self._targets: list[str | None] = []  # of the newer moves
+        self._names = dict.fromkeys(snapshot.footer.state.aliases if snapshot is not None else ())
+        self.index = Index("alias", snapshot, lambda move, alias: self._event(move).alias == alias)
 
-    def point(self, alias: str, artifact_id: str | None, size: int) -> None:
+    def point(self, alias: str, artifact_id: str | None, size: int, position: int) -> None:
         """From the state after `size` entries on, the name points there, or (None) nowhere."""
-        self._moves.setdefault(alias, []).append((size, artifact_id))
+        self._names[alias] = None
+        self.index.add(alias, len(self._sizes))
+        self._sizes.append(size)
+        self._events.append(position)
+        self._targets.append(artifact_id)
 
     def target(self, alias: str, size: int) -> str | None:
         """Where it pointed after `size` entries."""
-        moves = self._moves.get(alias, [])
-        index = bisect_right(moves, size, key=lambda move: move[0])
-        return moves[index - 1][1] if index else None
+        moves = self.index.rows(alias)
+        at = bisect_right(moves, size, key=self._sizes.__getitem__)
+        if not at:
+            return None
+        move = moves[at - 1]
+        return self._targets[move - self._older] if move >= self._older else self._event(move).artifact_id
 
     def all(self, size: int) -> dict[str, str]:
         """Every alias that pointed somewhere after `size` entries, in order of name."""
-        targets = ((alias, self.target(alias, size)) for alias in sorted(self._moves))
+        targets = ((alias, self.target(alias, size)) for alias in self.names())
         return {alias: target for alias, target in targets if target is not None}
+
+    def names(self) -> list[str]:
+        """Every alias there ever was, sorted."""
+        return sorted(self._names)
+
+    def _event(self, move: int) -> AliasSet:
+        event = self._source.entry(self._events[move]).event
+        return event if isinstance(event, AliasSet) else AliasSet("")

@@ -1,35 +1,70 @@
-"""Rows by chain path: exact, by pipeline, and by prefix."""
+"""Rows by chain path: exact, by fold, by pipeline, and by prefix."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
 
 from sortedcontainers import SortedList
 
-from chainfold.projections.multimap import Multimap
-from chainfold.records import ArtifactRecord, Fold
+from chainfold.projections.index import Index
+from chainfold.projections.keys import fold_key, joined
+from chainfold.projections.snapshot import Snapshot
+from chainfold.records import Fold
 
+_PIECE_BYTES = 1 << 22
 _RESORT_SHARE = 4
 """Once a quarter of the paths is new, sorting them all is faster than inserting one by one."""
+
+
+class Paths:
+    """The distinct chain paths of a snapshot, sorted. UTF-8 sorts as code points do."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._text, self._ends = snapshot.sections["chain_text"], snapshot.sections["chain_ends"]
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> bytes:
+        return bytes(self._text.part(self._ends[index - 1] if index else 0, self._ends[index]))
+
+    def start(self, index: int) -> int:
+        """Where in the text a path begins."""
+        return self._ends[index - 1] if index else 0
+
+    def text(self, start: int, stop: int) -> Iterator[memoryview]:
+        """Some of the text, in pieces."""
+        for at in range(start, stop, _PIECE_BYTES):
+            yield self._text.part(at, min(at + _PIECE_BYTES, stop))
+
+    def ends(self) -> memoryview:
+        """Where each path ends."""
+        return self._ends.part(0, len(self._ends))
+
+    def place(self, path: bytes) -> int:
+        """How many come before a path."""
+        return bisect_left(self, path)
+
+    def starting_with(self, prefix: str) -> Iterator[str]:
+        """Those that start with a text, in order."""
+        wanted = prefix.encode(errors="surrogatepass")
+        for index in range(self.place(wanted), len(self)):
+            path = self[index]
+            if not path.startswith(wanted):
+                return
+            yield path.decode(errors="surrogatepass")
 
 
 class Chains:
     """Registrations by chain path. Paths are compared as text, by code point."""
 
-    def __init__(self) -> None:
-        self._by_fold: Multimap[tuple[str, Fold]] = Multimap()
-        self._by_pipeline: Multimap[tuple[str, str]] = Multimap()
-        self._by_path: Multimap[str] = Multimap()
+    def __init__(self, snapshot: Snapshot | None, indexes: dict[str, Index]) -> None:
+        self._by_path = indexes["chain"]
+        self._by_fold = indexes["chain-fold"]
+        self._by_pipeline = indexes["pipeline-chain"]
+        self._older = Paths(snapshot) if snapshot is not None else None
         self._sorted = SortedList()
-        self._unsorted: list[str] = []
-
-    def register(self, row: int, record: ArtifactRecord) -> None:
-        """Take in a registration; those without a chain path are not found by one."""
-        path = record.chain_path
-        if not path:
-            return
-        if self._by_path.add(path, row):
-            self._unsorted.append(path)
-        self._by_fold.add((path, record.fold_id), row)
-        self._by_pipeline.add((record.pipeline_id, path), row)
+        self._known = 0
 
     def rows(self, path: str) -> Sequence[int]:
         """All registrations with exactly this path."""
@@ -37,14 +72,29 @@ class Chains:
 
     def rows_of_fold(self, path: str, fold: Fold) -> Sequence[int]:
         """Those of one fold."""
-        return self._by_fold.rows((path, fold))
+        return self._by_fold.rows(fold_key(path, fold))
 
     def rows_of_pipeline(self, path: str, pipeline_id: str) -> Sequence[int]:
         """Those of one pipeline."""
-        return self._by_pipeline.rows((pipeline_id, path))
+        return self._by_pipeline.rows(joined(pipeline_id, path))
 
     def paths_from(self, prefix: str) -> Iterator[str]:
         """The distinct paths that start with a text, in order: a bisection, then one step a path."""
+        newer = self._newer(prefix)
+        if self._older is None or not len(self._older):
+            yield from newer
+            return
+        last = None
+        for path in merge(self._older.starting_with(prefix), newer):
+            if path != last:
+                yield path
+            last = path
+
+    def newer(self) -> Iterable[str]:
+        """The distinct paths registered since the snapshot, which may know some of them too."""
+        return self._by_path.tail
+
+    def _newer(self, prefix: str) -> Iterator[str]:
         self._sort()
         for path in self._sorted.irange(minimum=prefix):
             if not path.startswith(prefix):
@@ -52,9 +102,15 @@ class Chains:
             yield path
 
     def _sort(self) -> None:
-        if len(self._unsorted) * _RESORT_SHARE > len(self._sorted):
-            self._sorted = SortedList([*self._sorted, *self._unsorted])
+        """Take in the paths that are new since it was last asked: a dict keeps the order of arrival."""
+        tail = self._by_path.tail
+        count = len(tail) - self._known
+        if not count:
+            return
+        if count * _RESORT_SHARE > len(self._sorted):
+            self._sorted = SortedList(tail)
         else:
-            for path in self._unsorted:
-                self._sorted.add(path)
-        self._unsorted.clear()
+            newest = reversed(tail)
+            for _ in range(count):
+                self._sorted.add(next(newest))
+        self._known = len(tail)

@@ -1,108 +1,142 @@
-"""Files: which registration brought them, who refers to them, what took them."""
+"""Files: which registration brought them, who refers to them, what took them.
 
-from array import array
-from collections.abc import Sequence
+A file is known by the first row that names it.
+"""
 
-from chainfold.projections.visibility import NEVER
+from chainfold.events import BlobsSwept
+from chainfold.projections.columns import Columns
+from chainfold.projections.index import Index
+from chainfold.projections.snapshot import Snapshot
+from chainfold.projections.source import Source
+from chainfold.projections.visibility import NEVER, Visibility
 from chainfold.records import ArtifactRecord
 
 
 class Paths:
     """What is known of the dataset's files by their path below `binaries/<dataset>/`."""
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._names: list[str] = []
-        self._number_of_row = array("i")
-        self._references = array("i")  # by live artifacts
-        self._holds = array("i")  # by artifacts of open runs
-        self._digests: list[str] = []
-        self._bringers: dict[int, int] = {}
-        self._sweeps: dict[str, int] = {}
-        self._swept_all_at: int | None = None
+    def __init__(
+        self,
+        columns: Columns,
+        by_path: Index,
+        snapshot: Snapshot | None,
+        source: Source,
+        visibility: Visibility,
+    ) -> None:
+        self._files = columns["files"]
+        self._references = columns["references"]  # by live artifacts
+        self._bringers = columns["bringers"]
+        self._by_path = by_path
+        self._source = source
+        self._visible_from = visibility.visible_from
+        self._holds: dict[int, int] = {}  # by artifacts of open runs
+        self._older = len(self._files)
+        self._newer: list[tuple[str, str]] = []  # path and digest of each row since the snapshot
+        self.sweeps = Index("sweep", snapshot, self._is_of)
+        self.swept_all_at = snapshot.footer.state.swept_all_at if snapshot is not None else None
+        for run in snapshot.footer.state.open_runs if snapshot is not None else ():
+            for row in run.own.values():
+                self.hold(row)
 
     def register(self, row: int, record: ArtifactRecord, *, reused: bool) -> None:
-        """Take in a registration. The first that did not find the file there has brought it."""
-        number = self._numbers.get(record.path)
-        if number is None:
-            number = self._numbers[record.path] = len(self._names)
-            self._names.append(record.path)
-            self._references.append(0)
-            self._holds.append(0)
-            self._digests.append(record.content_hash)
-        else:
-            self._digests[number] = record.content_hash
-        self._number_of_row.append(number)
-        if not reused and number not in self._bringers:
-            self._bringers[number] = row
+        """Take in a registration, which is in the index. The first that found no file there brought it."""
+        file = self._by_path.rows(record.path)[0]
+        self._files.append(file)
+        self._references.append(0)
+        self._bringers.append(NEVER)
+        self._newer.append((record.path, record.content_hash))
+        if not reused and self._bringers[file] == NEVER:
+            self._bringers[file] = row
 
     def refer(self, row: int) -> bool:
         """An artifact that is live from now on refers to its file; True if it is the only one."""
-        number = self._number_of_row[row]
-        self._references[number] += 1
-        return self._references[number] == 1
+        file = self._files[row]
+        count = self._references[file] + 1
+        self._references[file] = count
+        return count == 1
 
-    def adopt(self, row: int, visible_from: Sequence[int]) -> None:
+    def adopt(self, row: int) -> None:
         """Make a registration that is seen the bringer of its file, where an unseen one brought it.
 
         Else a rollback of the run that brought it would take a file that others have in their history.
         """
-        number = self._number_of_row[row]
-        bringer = self._bringers.get(number)
-        if bringer is not None and visible_from[bringer] == NEVER:
-            self._bringers[number] = row
+        file = self._files[row]
+        bringer = self._bringers[file]
+        if bringer != NEVER and self._visible_from[bringer] == NEVER:
+            self._bringers[file] = row
 
     def release(self, row: int) -> bool:
         """It is no longer live; True if it was the only one."""
-        number = self._number_of_row[row]
-        self._references[number] -= 1
-        return self._references[number] == 0
+        file = self._files[row]
+        count = self._references[file] - 1
+        self._references[file] = count
+        return count == 0
 
     def hold(self, row: int) -> None:
         """An artifact of an open run refers to its file."""
-        self._holds[self._number_of_row[row]] += 1
+        file = self._files[row]
+        self._holds[file] = self._holds.get(file, 0) + 1
 
     def unhold(self, row: int) -> None:
         """The run has ended, or taken the artifact away."""
-        self._holds[self._number_of_row[row]] -= 1
+        file = self._files[row]
+        self._holds[file] -= 1
+        if not self._holds[file]:
+            del self._holds[file]
 
     def sweep(self, path: str, position: int) -> None:
         """The event at this position took the file."""
-        self._sweeps[path] = position
-        number = self._numbers.get(path)
-        if number is not None:
-            self._bringers.pop(number, None)
+        self.sweeps.add(path, position)
+        file = self._file(path)
+        if file is not None and self._bringers[file] != NEVER:
+            self._bringers[file] = NEVER
 
     def sweep_all(self, position: int) -> None:
         """The event at this position took every file."""
-        self._swept_all_at = position
-        self._bringers.clear()
+        self.swept_all_at = position
+        self._bringers.fill(NEVER)
 
     def path_of(self, row: int) -> str:
         """The file of a registration."""
-        return self._names[self._number_of_row[row]]
+        if row >= self._older:
+            return self._newer[row - self._older][0]
+        return self._source.decoded(row).record.path
 
     def is_referenced(self, path: str) -> bool:
         """Whether anything live, or in an open run, refers to the file."""
-        number = self._numbers.get(path)
-        return number is not None and (self._references[number] > 0 or self._holds[number] > 0)
+        file = self._file(path)
+        return file is not None and (self._references[file] > 0 or file in self._holds)
 
     def is_live(self, path: str) -> bool:
         """Whether anything live refers to the file: then its bytes are durable."""
-        number = self._numbers.get(path)
-        return number is not None and self._references[number] > 0
+        file = self._file(path)
+        return file is not None and self._references[file] > 0
 
     def bringer(self, path: str) -> int | None:
         """The registration that brought the file, if one did since it was last swept."""
-        number = self._numbers.get(path)
-        return None if number is None else self._bringers.get(number)
+        file = self._file(path)
+        bringer = NEVER if file is None else self._bringers[file]
+        return None if bringer == NEVER else bringer
 
     def digest_at(self, path: str) -> str | None:
         """The digest of the last registration that named the file; None if none did."""
-        number = self._numbers.get(path)
-        return None if number is None else self._digests[number]
+        rows = self._by_path.rows(path)
+        if not rows:
+            return None
+        row = rows[-1]
+        if row >= self._older:
+            return self._newer[row - self._older][1]
+        return self._source.decoded(row).record.content_hash
 
     def swept_at(self, path: str) -> int | None:
         """Position of the last event that took the file."""
-        swept = (self._sweeps.get(path), self._swept_all_at)
+        swept = (*self.sweeps.rows(path)[-1:], self.swept_all_at)
         return max((position for position in swept if position is not None), default=None)
+
+    def _file(self, path: str) -> int | None:
+        rows = self._by_path.rows(path)
+        return rows[0] if rows else None
+
+    def _is_of(self, position: int, path: str) -> bool:
+        event = self._source.entry(position).event
+        return isinstance(event, BlobsSwept) and path in event.paths

@@ -5,8 +5,10 @@ the append. Rows number the registrations, 0-based, in order of position; the in
 what is live is told by `Visibility` alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, assert_never
+
+import msgspec
 
 from chainfold.events import (
     AliasSet,
@@ -21,11 +23,14 @@ from chainfold.events import (
 )
 from chainfold.projections.aliases import Aliases
 from chainfold.projections.chains import Chains
-from chainfold.projections.digests import Digests
-from chainfold.projections.ids import Ids
-from chainfold.projections.lineage import Lineage
+from chainfold.projections.columns import columns_on
+from chainfold.projections.index import Index
+from chainfold.projections.keys import REGISTERED, hashed
 from chainfold.projections.paths import Paths
-from chainfold.projections.runs import Runs, RunState
+from chainfold.projections.run_state import RunState
+from chainfold.projections.runs import Runs
+from chainfold.projections.snapshot import Snapshot
+from chainfold.projections.source import Log, Source
 from chainfold.projections.steps import Steps
 from chainfold.projections.totals import Totals
 from chainfold.projections.visibility import Visibility
@@ -34,23 +39,36 @@ from chainfold.projections.visibility import Visibility
 class Projections:
     """The state after a number of entries, and after any smaller number of them.
 
+    Args:
+        log: Where what is not kept is read again.
+        snapshot: What was folded before: only what follows it is held in memory.
+
     Attributes:
         size: Entries folded so far.
     """
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.visibility = Visibility()
-        self.ids = Ids()
-        self.digests = Digests()
-        self.chains = Chains()
-        self.steps = Steps()
-        self.lineage = Lineage()
-        self.paths = Paths()
-        self.runs = Runs()
-        self.aliases = Aliases()
-        self.totals = Totals()
-        self._ids_of_rows: list[str] = []
+    def __init__(self, log: Log | None = None, snapshot: Snapshot | None = None) -> None:
+        self.size = 0 if snapshot is None else snapshot.size
+        self.snapshot = snapshot
+        self.columns = columns_on(snapshot)
+        self.visibility = Visibility(self.columns)
+        self.source = Source(log, self.visibility.positions)
+        registered = {kind: Index(kind, snapshot, self._holder(kind)) for kind in REGISTERED}
+        self._keyed = [(registered[kind], keys_of) for kind, keys_of in REGISTERED.items()]
+        self.ids, self.digests, self.lineage = registered["id"], registered["digest"], registered["source"]
+        self.chains = Chains(snapshot, registered)
+        self.steps = Steps(registered)
+        self.paths = Paths(self.columns, registered["path"], snapshot, self.source, self.visibility)
+        self.runs = Runs(self.columns, snapshot, self.source)
+        self.aliases = Aliases(self.columns, snapshot, self.source)
+        self.totals = Totals(self.columns)
+        self.indexes = [*registered.values(), self.runs.index, self.aliases.index, self.paths.sweeps]
+        self._older = len(self.visibility)
+        self._ids_of_rows: list[str] = []  # of those since the snapshot
+
+    def _holder(self, kind: str) -> Callable[[int, str], bool]:
+        keys_of = REGISTERED[kind]
+        return lambda row, key: key in keys_of(self.source.decoded(row).record)
 
     def fold(self, entries: Iterable[Entry]) -> None:
         """Apply entries, in order."""
@@ -63,8 +81,8 @@ class Projections:
         match entry.event:
             case ArtifactRegistered():
                 self._register(entry, entry.event)
-            case RunStarted(owner=owner):
-                self.runs.start(RunState(entry.run or "", entry.position, entry.at, entry.actor, owner))
+            case RunStarted():
+                self.runs.start(entry, entry.event)
             case RunCommitted():
                 self._commit(entry)
             case RunRolledBack(reason=reason):
@@ -79,15 +97,17 @@ class Projections:
             case AliasSet(alias=alias, artifact_id=artifact_id):
                 run = self.runs.open(entry.run)
                 if run is not None:
-                    run.alias_moves.append((alias, artifact_id))
+                    run.alias_moves.append((alias, artifact_id, entry.position))
                 else:
-                    self.aliases.point(alias, artifact_id, self.size)
+                    self.aliases.point(alias, artifact_id, self.size, entry.position)
             case _:
                 assert_never(entry.event)
 
     def artifact_id(self, row: int) -> str:
         """The id of a registration."""
-        return self._ids_of_rows[row]
+        if row >= self._older:
+            return self._ids_of_rows[row - self._older]
+        return self.source.decoded(row).record.artifact_id
 
     def live_row(self, artifact_id: str) -> int | None:
         """The registration of an id that is committed and live now."""
@@ -102,7 +122,7 @@ class Projections:
         own = run.own if run is not None else {}
         if event.pipeline_id is not None:
             rows = self.steps.rows_of_pipeline(event.pipeline_id)
-            mine = [row for row in rows if own.get(self._ids_of_rows[row]) == row]
+            mine = sorted({*own.values()}.intersection(rows)) if own else []
             return list(self.visibility.live(rows)), mine
         ids = list(dict.fromkeys(event.artifact_ids))
         committed = [row for row in map(self.live_row, ids) if row is not None]
@@ -112,12 +132,10 @@ class Projections:
         record = event.record
         row = self.visibility.add(entry.position)
         self._ids_of_rows.append(record.artifact_id)
-        self.ids.register(row, record)
-        self.digests.register(row, record)
-        self.chains.register(row, record)
-        self.steps.register(row, record)
-        self.lineage.register(row, record)
-        self.totals.register(row, record)
+        for index, keys_of in self._keyed:
+            for key in keys_of(record):
+                index.add(key, row)
+        self.totals.register(record)
         self.paths.register(row, record, reused=event.reused or event.imported)
         run = self.runs.open(entry.run)
         if run is not None:
@@ -138,8 +156,8 @@ class Projections:
         for row in run.own.values():
             self.paths.unhold(row)
             self._show(row)
-        for alias, artifact_id in run.alias_moves:
-            self.aliases.point(alias, artifact_id, self.size)
+        for alias, artifact_id, position in run.alias_moves:
+            self.aliases.point(alias, artifact_id, self.size, position)
         self.runs.end(run, "committed", entry.position)
 
     def _roll_back(self, entry: Entry, reason: str) -> None:
@@ -155,7 +173,7 @@ class Projections:
         committed, mine = self.targets(event, entry.run)
         for row in mine:
             if run is not None:
-                self._withdraw(run, self._ids_of_rows[row])
+                self._withdraw(run, self.artifact_id(row))
         for row in committed:
             if run is None:
                 self._hide(row)
@@ -184,11 +202,11 @@ class Projections:
 
     def _show(self, row: int) -> None:
         """Make a registration live: it supersedes what its id named before."""
-        earlier = self.live_row(self._ids_of_rows[row])
+        earlier = self.live_row(self.artifact_id(row))
         if earlier is not None:
             self._hide(earlier)
         self.visibility.visible_from[row] = self.size
-        self.paths.adopt(row, self.visibility.visible_from)
+        self.paths.adopt(row)
         self.totals.show(row, self.size, first=self.paths.refer(row))
 
     def _hide(self, row: int) -> None:
@@ -197,27 +215,17 @@ class Projections:
 
     def dump(self) -> dict[str, Any]:
         """All state in plain, ordered types, to compare two states by: equal logs give equal dumps."""
-        visibility, rows = self.visibility, range(len(self.visibility))
+        older: list[tuple[int, int]] = []
+        if self.snapshot is not None:
+            keys, values = self.snapshot.sections["keys"], self.snapshot.sections["values"]
+            older = [(keys[index], values[index]) for index in range(len(keys))]
+        newer = [(hashed(index.kind, key), row) for index in self.indexes for key, row in index.all()]
         return {
             "size": self.size,
-            "ids": list(self._ids_of_rows),
-            "spans": [
-                (visibility.positions[row], visibility.visible_from[row], visibility.removed_at[row])
-                for row in rows
-            ],
-            "by_id": {key: list(self.ids.rows(key)) for key in self.ids},
-            "by_digest": {key: list(self.digests.rows(key)) for key in self.digests},
-            "by_chain": {key: list(self.chains.rows(key)) for key in self.chains.paths_from("")},
-            "by_pipeline": {key: self.steps.rows_of_pipeline(key) for key in self.steps.pipelines()},
-            "products": {key: list(self.lineage.rows(key)) for key in self.lineage},
-            "paths": [
-                (path, self.paths.is_referenced(path), self.paths.bringer(path), self.paths.swept_at(path))
-                for path in dict.fromkeys(map(self.paths.path_of, rows))
-            ],
-            "runs": [
-                (run.run_id, run.status, run.closed, sorted(run.own.items()), sorted(run.doomed.items()))
-                for run in self.runs
-            ],
+            "columns": {name: column.all() for name, column in self.columns.items()},
+            "indexes": sorted(older + newer),
+            "chains": list(self.chains.paths_from("")),
+            "open": [msgspec.structs.asdict(run) for run in self.runs.all_open()],
             "aliases": self.aliases.all(self.size),
-            "totals": self.totals.at(self.size),
+            "swept": self.paths.swept_all_at,
         }

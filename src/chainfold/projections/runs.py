@@ -1,68 +1,49 @@
 """Runs: what an open one would change, and how each ended."""
 
 from collections.abc import Iterator
-from typing import Literal
 
-import msgspec
-
-Status = Literal["open", "committed", "rolled-back"]
-
-
-class RunState(msgspec.Struct):
-    """One run.
-
-    Attributes:
-        run_id: Its id.
-        started: Position of `run-started`.
-        at: Time of that.
-        actor: Who started it.
-        owner: Host and process that hold its lock.
-        status: How it stands.
-        closed: Position of the event that ended it.
-        reason: Why it was rolled back.
-        rows: All that it registered.
-        own: Of those, by id, what it sees as live.
-        doomed: Committed rows that go when it commits, and whether their files go with them.
-        purges: It asked for a purge: every file goes that nothing refers to when it commits.
-        alias_moves: Aliases that move when it commits.
-    """
-
-    run_id: str
-    started: int
-    at: str
-    actor: str
-    owner: str = ""
-    status: Status = "open"
-    closed: int | None = None
-    reason: str = ""
-    rows: list[int] = msgspec.field(default_factory=list)
-    own: dict[str, int] = msgspec.field(default_factory=dict)
-    doomed: dict[int, bool] = msgspec.field(default_factory=dict)
-    purges: bool = False
-    alias_moves: list[tuple[str, str | None]] = msgspec.field(default_factory=list)
+from chainfold.events import Entry, RunRolledBack, RunStarted
+from chainfold.projections.columns import Columns
+from chainfold.projections.index import Index
+from chainfold.projections.run_state import RunState, Status
+from chainfold.projections.snapshot import Snapshot
+from chainfold.projections.source import Source
+from chainfold.projections.visibility import NEVER
 
 
 class Runs:
-    """Every run, by id, in order of start."""
+    """Every run, by id and in order of start."""
 
-    def __init__(self) -> None:
-        self._runs: dict[str, RunState] = {}
+    def __init__(self, columns: Columns, snapshot: Snapshot | None, source: Source) -> None:
+        self._started, self._closed = columns["runs_started"], columns["runs_closed"]
+        self._source = source
+        self._known: dict[int, RunState] = {}  # the open ones, and what ended since the snapshot
         self._open: dict[str, RunState] = {}
+        self.index = Index("run", snapshot, self._is)
+        for run in snapshot.footer.state.open_runs if snapshot is not None else ():
+            self._known[run.number] = self._open[run.run_id] = run
 
-    def start(self, run: RunState) -> None:
+    def start(self, entry: Entry, event: RunStarted) -> None:
         """A run began."""
-        self._runs[run.run_id] = run
-        self._open[run.run_id] = run
+        run = _begun(len(self._started), entry, event)
+        self.index.add(run.run_id, run.number)
+        self._started.append(run.started)
+        self._closed.append(NEVER)
+        self._known[run.number] = self._open[run.run_id] = run
 
     def end(self, run: RunState, status: Status, position: int, reason: str = "") -> None:
         """It ended; what only mattered while it was open is forgotten."""
         run.status, run.closed, run.reason = status, position, reason
         run.own, run.doomed, run.alias_moves, run.rows = {}, {}, [], []
+        self._closed[run.number] = position
         self._open.pop(run.run_id, None)
 
     def get(self, run_id: str | None) -> RunState | None:
-        """The run of an id."""
-        return None if run_id is None else self._runs.get(run_id)
+        """The run of an id: the last, if there are several."""
+        if run_id is None:
+            return None
+        numbers = self.index.rows(run_id)
+        return self._run(numbers[-1]) if numbers else None
 
     def open(self, run_id: str | None) -> RunState | None:
         """The run of an id, if it is open."""
@@ -73,7 +54,27 @@ class Runs:
         return list(self._open.values())
 
     def __iter__(self) -> Iterator[RunState]:
-        return iter(self._runs.values())
+        return map(self._run, range(len(self)))
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._started)
+
+    def _run(self, number: int) -> RunState:
+        known = self._known.get(number)
+        if known is not None:
+            return known
+        entry = self._source.entry(self._started[number])
+        run = _begun(number, entry, entry.event if isinstance(entry.event, RunStarted) else RunStarted())
+        closed = self._closed[number]
+        if closed != NEVER:
+            event, run.closed = self._source.entry(closed).event, closed
+            run.status = "rolled-back" if isinstance(event, RunRolledBack) else "committed"
+            run.reason = event.reason if isinstance(event, RunRolledBack) else ""
+        return run
+
+    def _is(self, number: int, run_id: str) -> bool:
+        return self._run(number).run_id == run_id
+
+
+def _begun(number: int, entry: Entry, event: RunStarted) -> RunState:
+    return RunState(number, entry.run or "", entry.position, entry.at, entry.actor, event.owner)

@@ -4,6 +4,7 @@ from array import array
 from bisect import bisect_right
 from typing import NamedTuple
 
+from chainfold.projections.columns import Columns
 from chainfold.records import ArtifactRecord, ArtifactType
 
 _TYPES = tuple(ArtifactType)
@@ -35,13 +36,14 @@ class Total(NamedTuple):
 class Totals:
     """A table of totals: one line for each entry that changed them."""
 
-    def __init__(self) -> None:
-        self._types = bytearray()
-        self._sizes = array("q")
-        self._changed_at = array("q", [0])
-        self._table = array("q", [0] * _WIDTH)
+    def __init__(self, columns: Columns) -> None:
+        self._types, self._sizes = columns["types"], columns["sizes"]
+        self._changed_at, self._table = columns["totals_at"], columns["totals"]
+        if not len(self._changed_at):
+            self._changed_at.append(0)
+            self._table.tail.extend([0] * _WIDTH)
 
-    def register(self, row: int, record: ArtifactRecord) -> None:  # noqa: ARG002 - rows are counted, all indexes are called alike
+    def register(self, record: ArtifactRecord) -> None:
         """Take in a registration; it does not count before it is shown."""
         self._types.append(_NUMBERS[record.artifact_type])
         self._sizes.append(record.size_bytes)
@@ -56,27 +58,31 @@ class Totals:
 
     def at(self, size: int) -> Total:
         """The totals after `size` entries."""
-        base = (bisect_right(self._changed_at, size) - 1) * _WIDTH
-        line = self._table[base : base + _WIDTH]
+        line = self._line(bisect_right(self._changed_at, size) - 1)
         by_type = {kind.value: line[number] for kind, number in _NUMBERS.items() if line[number]}
         size_bytes = line[_BYTES_HIGH] * _LIMB + line[_BYTES]
         file_bytes = line[_FILE_BYTES_HIGH] * _LIMB + line[_FILE_BYTES]
         return Total(line[_ARTIFACTS], size_bytes, line[_FILES], file_bytes, by_type)
 
+    def _line(self, number: int) -> list[int]:
+        return [self._table[index] for index in range(number * _WIDTH, (number + 1) * _WIDTH)]
+
     def _change(self, row: int, size: int, sign: int, *, files: int) -> None:
-        table = self._table
-        if self._changed_at[-1] != size:
+        if self._changed_at[len(self._changed_at) - 1] != size:
+            line = self._line(len(self._changed_at) - 1)
             self._changed_at.append(size)
-            table.extend(table[-_WIDTH:])
+            self._table.tail.extend(line)
+        table = self._table.tail
         base, length = len(table) - _WIDTH, self._sizes[row]
         table[base + self._types[row]] += sign
         table[base + _ARTIFACTS] += sign
         table[base + _FILES] += files
-        self._add_bytes(base + _BYTES, sign * length)
+        _add_bytes(table, base + _BYTES, sign * length)
         if files:
-            self._add_bytes(base + _FILE_BYTES, files * length)
+            _add_bytes(table, base + _FILE_BYTES, files * length)
 
-    def _add_bytes(self, place: int, change: int) -> None:
-        carry, self._table[place] = divmod(self._table[place] + change, _LIMB)
-        if carry:
-            self._table[place + 1] += carry
+
+def _add_bytes(table: "array[int]", place: int, change: int) -> None:
+    carry, table[place] = divmod(table[place] + change, _LIMB)
+    if carry:
+        table[place + 1] += carry

@@ -4,11 +4,13 @@ A row is live in the state after `size` entries when `visible_from <= size < rem
 past costs what the present costs, and nothing is replayed.
 """
 
-from array import array
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-NEVER: Final = 2**63 - 1
+from chainfold.projections.columns import Columns
+
+NEVER: Final = 2**32 - 1
+"""No log has so many entries: positions and sizes are kept in four bytes."""
 NOW: Final = NEVER - 1
 """A size after all entries there are or will be."""
 
@@ -16,10 +18,10 @@ NOW: Final = NEVER - 1
 class Visibility:
     """Position, and the span of sizes in which it was live, of each registration."""
 
-    def __init__(self) -> None:
-        self.positions = array("q")
-        self.visible_from = array("q")
-        self.removed_at = array("q")
+    def __init__(self, columns: Columns) -> None:
+        self.positions = columns["positions"]
+        self.visible_from = columns["visible_from"]
+        self.removed_at = columns["removed_at"]
 
     def add(self, position: int) -> int:
         """A row for the registration at this position, seen by nobody yet."""

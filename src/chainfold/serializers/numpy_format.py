@@ -31,7 +31,7 @@ class NumpySerializer:
         obstacle = _obstacle(obj)
         if obstacle:
             raise TypeError(obstacle)
-        npy = require("numpy", "chainfold[numpy]").lib.format
+        npy = require("numpy", "numpy").lib.format
         buffer = io.BytesIO()
         # Version 3 takes long headers and field names in any script; without fields none is needed.
         npy.write_array(
@@ -45,7 +45,7 @@ class NumpySerializer:
         Raises:
             ValueError: When the bytes are not an npy file, or one of objects.
         """
-        npy = require("numpy", "chainfold[numpy]").lib.format
+        npy = require("numpy", "numpy").lib.format
         # The limit guards against headers by strangers; this one is as long as the array's dtype asks.
         return npy.read_array(io.BytesIO(data), allow_pickle=False, max_header_size=max(len(data), 10_000))
 

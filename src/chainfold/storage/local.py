@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import mmap
 import os
 import stat
 import sys
@@ -139,6 +140,17 @@ class LocalFiles:
                     return file.readall()
             except MemoryError as error:
                 raise StorageError(f"cannot read {path}: it does not fit into memory") from error
+
+    def map(self, path: Path) -> memoryview:
+        """The whole file, read where it lies as it is looked at. FileNotFoundError if it is not there."""
+        descriptor = _opened("map", path, os.O_RDONLY | _NO_FOLLOW)
+        try:
+            with explained("map", path):
+                if not os.fstat(descriptor).st_size:
+                    return memoryview(b"")  # nothing cannot be mapped
+                return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+        finally:
+            os.close(descriptor)
 
     def write_new(self, path: Path, data: bytes, *, sync: bool) -> None:
         """Write a file that must not exist yet; leave nothing behind on failure."""

@@ -84,6 +84,12 @@ class Files(Protocol):
     def read(self, path: Path) -> bytes:
         """The whole file. FileNotFoundError if it is not there."""
 
+    def map(self, path: Path) -> memoryview:
+        """The whole file, read where it lies as it is looked at. FileNotFoundError if it is not there.
+
+        For files that are never changed: who reads what has been cut off a mapped file dies.
+        """
+
     def write_new(self, path: Path, data: bytes, *, sync: bool) -> None:
         """Write a file that must not exist yet; leave nothing behind on failure."""
 

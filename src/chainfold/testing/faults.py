@@ -87,6 +87,10 @@ class FaultyFiles:
         """The whole file."""
         return self.look(lambda: self.inner.read(path))
 
+    def map(self, path: Path) -> memoryview:
+        """The whole file."""
+        return self.look(lambda: self.inner.map(path))
+
     def write_new(self, path: Path, data: bytes, *, sync: bool) -> None:
         """Write a new file; only who dies leaves half of one."""
 

@@ -59,6 +59,10 @@ class MemoryFiles:
         with self.alive("read", path):
             return bytes(self.disk.file(_parts(path)).data)
 
+    def map(self, path: Path) -> memoryview:
+        """The whole file, as it is now. FileNotFoundError if it is not there."""
+        return memoryview(self.read(path))
+
     def write_new(self, path: Path, data: bytes, *, sync: bool) -> None:
         """Write a file that must not exist yet; leave nothing behind on failure."""
         with self.alive("write", path):

@@ -1,0 +1,35 @@
+"""What must be known of the first entries of a log to go on reading behind them."""
+
+from typing import Protocol
+
+import msgspec
+
+
+class Numbers(Protocol):
+    """Numbers by index, wherever they are kept."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> int: ...
+
+
+class LogMark(msgspec.Struct, frozen=True):
+    """A place in a log, and what was before it.
+
+    Attributes:
+        origin: Of which log; see `lines.origin`.
+        size: Entries before it.
+        segments: First position and length in bytes of each segment, up to the mark.
+        sum: The sum of the last entry before it: it depends on all entries before that.
+        last_at: Time of that entry.
+        durable: How many entries were known to be durable.
+        subtrees: Roots of the perfect subtrees of the Merkle tree over the entries before it, hex.
+    """
+
+    origin: str
+    size: int
+    segments: list[tuple[int, int]]
+    sum: int
+    last_at: str
+    durable: int
+    subtrees: list[str]

@@ -1,0 +1,130 @@
+"""The snapshots of a dataset: which one is read, and when a new one is written.
+
+A file is never written over: others may have it mapped. A new one has a name of its own; then older ones lose
+theirs.
+"""
+
+import itertools
+import logging
+import re
+import uuid
+from pathlib import Path
+from typing import Final
+
+from chainfold.errors import ChainfoldError, CorruptionError
+from chainfold.log import LogReader
+from chainfold.projections.merging import write_snapshot
+from chainfold.projections.projections import Projections
+from chainfold.projections.snapshot import Snapshot
+from chainfold.storage import Files
+
+_NAME: Final = re.compile(r"[0-9]{20}-[0-9a-f]{12}\.snapshot\Z")
+_ABANDONED_SECONDS: Final = 3_600
+
+logger = logging.getLogger(__name__)
+
+
+class Snapshots:
+    """The files in `snapshots/` of one dataset.
+
+    Args:
+        folder: The dataset's folder of the log.
+        dataset: Its name.
+        files: The storage.
+    """
+
+    def __init__(self, folder: Path, dataset: str, files: Files) -> None:
+        self._log_folder, self._dataset, self._files = folder, dataset, files
+        self.folder = folder / "snapshots"
+
+    def open_newest(self, log: LogReader) -> Snapshot | None:
+        """The newest that is of this log, which then goes on behind it; None if there is none.
+
+        Those that are damaged, of another log or release, or ahead of the log are left out with a word; the
+        next that is written takes their place.
+        """
+        for name in sorted(
+            (name for name, _ in self._files.scan(self.folder) if _NAME.match(name)), reverse=True
+        ):
+            path = self.folder / name
+            try:
+                snapshot = Snapshot(path, self._files, self._heal)
+                if log.resume(snapshot.footer.mark, snapshot.sections["offsets"]):
+                    return snapshot
+                why = "it is of another log, or ahead of this one"
+            except FileNotFoundError:
+                continue  # another process has just written a newer one
+            except (ChainfoldError, OSError) as error:
+                why = str(error)
+            logger.warning("the snapshot %s is left out: %s. The log is folded instead", path, why)
+        return None
+
+    def newest_size(self) -> int:
+        """Entries that the newest has folded, as its name says; 0 if there is none."""
+        return max((int(name[:20]) for name in self._names()), default=0)
+
+    def _names(self) -> list[str]:
+        return [name for name, _ in self._files.scan(self.folder) if _NAME.match(name)]
+
+    def save(self, projections: Projections, log: LogReader) -> Snapshot | None:
+        """Write a new one, and forget the others; None if another process is at it, or the system refuses."""
+        try:
+            self._files.make_folder(self.folder)
+            lock = self._files.try_lock(self._log_folder / "snapshots.lock")
+            if lock is None:
+                return None
+            try:
+                path = self._write(projections, log)
+                self._forget_all_but(path)
+            finally:
+                lock.release()
+            return Snapshot(path, self._files, self._heal)
+        except (ChainfoldError, OSError) as error:
+            logger.info("no snapshot of %r was written: %s", self._dataset, error)
+            return None
+
+    def forget_all(self) -> None:
+        """Remove every snapshot: the next is built from nothing."""
+        for name in self._names():
+            self._files.remove(self.folder / name)
+
+    def _write(self, projections: Projections, log: LogReader) -> Path:
+        mark = log.mark()
+        if mark.size != projections.size:
+            raise CorruptionError(f"the log has {mark.size} entries, and {projections.size} are folded")
+        name = f"{mark.size:020d}-{uuid.uuid4().hex[:12]}.snapshot"
+        aside = self.folder / f"{name}.new"
+        file = self._files.appender(aside, create=True)
+        try:
+            write_snapshot(file, projections, mark, log.offsets())
+        except BaseException:
+            file.close()
+            self._files.remove(aside)
+            raise
+        # Not synced: what a power cut makes of it is found, block by block, when it is read.
+        file.close()
+        self._files.rename(aside, self.folder / name)
+        return self.folder / name
+
+    def _forget_all_but(self, path: Path) -> None:
+        for name, _ in list(self._files.scan(self.folder)):
+            other = self.folder / name
+            is_old = _NAME.match(name) is not None or (self._files.age(other) or 0) > _ABANDONED_SECONDS
+            if is_old and name <= path.name and other != path:
+                try:
+                    self._files.remove(other)
+                except OSError as error:  # Windows keeps what is mapped: the next one tries again
+                    logger.debug("%s stays: %s", other, error)
+
+    def _heal(self, damaged: Snapshot) -> Path:
+        """Build what a damaged one should have been, from the log alone."""
+        logger.warning("the snapshot %s is damaged: it is built anew from the log", damaged.path)
+        log = LogReader(self._log_folder, self._dataset, self._files)
+        try:
+            projections = Projections(log)
+            projections.fold(itertools.islice(log.catch_up(), damaged.size))
+            path = self._write(projections, log)
+        finally:
+            log.close()
+        self._files.remove(damaged.path)
+        return path
