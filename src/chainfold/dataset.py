@@ -295,6 +295,23 @@ class Dataset:
         self._is_in_doubt = False
         return entries
 
+    def secure_log(self) -> None:
+        """Make the log durable for a call that finds nothing to do, inside `writing`.
+
+        That there is nothing to do may be the work of an entry whose writer died, or failed, at its sync: it
+        is read, but a power cut takes it away again, and with it what the call has acknowledged.
+
+        Raises:
+            StorageError: If the system refuses.
+        """
+        self._is_in_doubt = True  # as in `append`
+        try:
+            self.log.sync()
+        except ChainfoldError:
+            self._is_in_doubt = False
+            raise
+        self._is_in_doubt = False
+
     def append_run(self, events: Sequence[AnyEvent]) -> list[Entry]:
         """Append events that become visible together, as a run of their own, inside `writing`."""
         run_id = new_run_id()

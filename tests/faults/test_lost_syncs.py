@@ -12,7 +12,7 @@ from tests.faults.workload import content
 
 from chainfold import ArtifactRegistry
 from chainfold.errors import StorageError
-from chainfold.testing import FaultyFiles, MemoryDisk, MemoryFiles
+from chainfold.testing import Crash, FaultyFiles, MemoryDisk, MemoryFiles
 
 
 class Machine:
@@ -97,6 +97,54 @@ def test_a_commit_whose_files_could_not_be_synced_does_not_succeed_the_second_ti
     with machine.other() as other:
         assert [each.artifact_id for each in other.iter_records()] == ["first:0:all"]
         assert other.history("run:0:all")[0].standing == "rolled back"
+
+
+def deleting(registry: ArtifactRegistry) -> None:
+    assert registry.delete_pipeline_artifacts("second") == 0
+
+
+def collecting(registry: ArtifactRegistry) -> None:
+    assert registry.delete_orphaned_artifacts(dry_run=False) == ([], 0)
+
+
+def taking_back(registry: ArtifactRegistry) -> None:
+    assert registry.cleanup_failed_run() == 0
+
+
+def failing_at_its_sync(machine: Machine) -> None:
+    failing(machine, "sync", lambda: machine.registry.delete_pipeline_artifacts("second"))
+
+
+def dying_at_its_sync(machine: Machine) -> None:
+    machine.files.fail_at, machine.files.crashes = len(machine.files.done) + 1, True
+    with pytest.raises(Crash):
+        machine.registry.delete_pipeline_artifacts("second")
+    assert machine.files.done[-2:] == ["append", "sync"]
+
+
+@pytest.mark.parametrize(
+    ("delete", "act"),
+    [
+        (failing_at_its_sync, deleting),
+        (failing_at_its_sync, collecting),
+        (dying_at_its_sync, deleting),
+        (dying_at_its_sync, collecting),
+        (dying_at_its_sync, taking_back),  # who had the log open at a failure is told
+    ],
+)
+def test_who_is_told_that_nothing_is_left_to_do_may_rely_on_it(
+    machine: Machine, delete: Callable[[Machine], None], act: Callable[[ArtifactRegistry], None]
+) -> None:
+    """It may be the work of a deletion that everyone reads, and that is not on the disk."""
+    other = machine.other()
+    other.register(content(1), "second:0:all", "model")  # its file is another's: there is nothing to sweep
+    delete(machine)
+    if act is not taking_back:
+        other = machine.other()
+    assert [each.artifact_id for each in other.iter_records()] == ["first:0:all"]
+    act(other)
+    found = machine.after_a_power_cut()
+    assert [each.artifact_id for each in found.iter_records()] == ["first:0:all"]
 
 
 def registering(registry: ArtifactRegistry) -> None:

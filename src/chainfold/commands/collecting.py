@@ -40,6 +40,8 @@ def delete_pipeline(
         event = ArtifactsDeleted(pipeline_id=pipeline_id, delete_files=delete_files)
         targets = list(sight.rows(data.projections.steps.rows_of_pipeline(pipeline_id)))
         if not targets:
+            if run_id is None:
+                data.secure_log()  # they may be gone by a deletion that a power cut would undo
             return 0, []
         others = _dependents(data, sight, targets, follow=dependents == "cascade")
         names = list(map(data.projections.artifact_id, others))
@@ -121,9 +123,9 @@ def delete_orphans(
         clear_locks(data)
         data.blobs.clear_aside(_ABANDONED_SECONDS)
         orphans = orphaned_files(data, references)
-        if not orphans:
-            return [], 0
-        return data.sweep([path for path, _ in orphans], "orphaned")
+        gone = data.sweep([path for path, _ in orphans], "orphaned") if orphans else ([], 0)
+        data.secure_log()  # also where nothing was to be swept: whoever is told so may rely on what is there
+        return gone
 
 
 def purge(data: Dataset, run_id: str | None, *, force: bool) -> tuple[int, int]:

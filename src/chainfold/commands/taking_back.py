@@ -30,6 +30,8 @@ def take_back(data: Dataset, rows: Sequence[int]) -> int:
             data.secure(each.record.path for each in restored)
             cause = data.append_run([*deletions(ids, delete_files=True), *restored])[-1]
         _sweep_brought(data, mine, cause)
+        if cause is None:
+            data.secure_log()  # they may be gone by an entry that a power cut would undo
     return len(live)
 
 

@@ -112,6 +112,18 @@ class LocalLog(LogReader):
             self.reserve()  # what is left of it: this may have been a deletion that keeps the files
         return entries
 
+    def sync(self) -> None:
+        """Make durable what is in the log, whoever wrote it. Call with the lock held, after `recover`.
+
+        Raises:
+            StorageError: If the system refuses; as `append`.
+        """
+        self._refuse_if_broken()
+        if self.durable < self.size:
+            self._synced(self._appender_to(self._segments[-1]).sync)
+            self.durable = self.size
+            self._write_checkpoint()
+
     def reserve(self) -> None:
         """Keep some room on the disk, so that on a full one a deletion can still be written down.
 
