@@ -5,7 +5,6 @@ this process the only writer and brings the projections up to date first.
 """
 
 import contextlib
-import copy
 import getpass
 import os
 import socket
@@ -127,7 +126,7 @@ class Dataset:
         """Begin anew, with nothing read."""
         self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
         self.projections = Projections(self.log, self._snapshots.open_newest(self.log))
-        self._is_in_doubt = False
+        self.is_in_doubt = False
 
     def refresh(self, *, thorough: bool = False) -> None:
         """Take in what others appended; see `LogReader.catch_up`.
@@ -136,9 +135,11 @@ class Dataset:
             UnknownEventError: At an event of another release.
         """
         with self.mutex:
-            if self._is_in_doubt:
+            if self.is_in_doubt:
                 self._open_again()
-            self._is_in_doubt = True  # until it is done: an interrupt may come at any moment
+            elif not thorough and not self.log.has_news():
+                return
+            self.is_in_doubt = True  # until it is done: an interrupt may come at any moment
             for _ in range(_REWINDS):
                 try:
                     self._fold(self.log.catch_up(thorough=thorough))
@@ -149,7 +150,7 @@ class Dataset:
                     break  # what is before it stays readable, as before any other damage
                 except LogRewoundError:  # lines that were never acknowledged are gone again: start over
                     self._open_again()
-            self._is_in_doubt = False
+            self.is_in_doubt = False
             if self.log.damage is not None and not self._warned:
                 self._warned = True
                 warnings.warn(str(self.log.damage), RuntimeWarning, stacklevel=3)
@@ -174,7 +175,7 @@ class Dataset:
             due = max(TAIL_ENTRIES, (self.projections.size - tail) // TAIL_SHARE)
             if closing:
                 due //= CLOSING_SHARE
-            if tail < due * self._patience or self._is_in_doubt or self.log.damage is not None:
+            if tail < due * self._patience or self.is_in_doubt or self.log.damage is not None:
                 return
             snapshot = self.projections.snapshot
             known = 0 if snapshot is None else snapshot.size
@@ -244,16 +245,16 @@ class Dataset:
         if not self.log.is_in_place():
             raise self._replaced()
         self.refresh(thorough=True)
-        self._is_in_doubt = True
+        self.is_in_doubt = True
         try:
             self.log.recover()
             if not self._prepared:
                 self.log.reserve()
                 self._prepared = True
         except ChainfoldError:
-            self._is_in_doubt = False
+            self.is_in_doubt = False
             raise
-        self._is_in_doubt = False
+        self.is_in_doubt = False
 
     def _replaced(self) -> StorageError:
         return StorageError(
@@ -285,14 +286,14 @@ class Dataset:
 
     def append(self, events: Sequence[AnyEvent], *, run: str | None = None, sync: bool) -> list[Entry]:
         """Append events inside `writing`, and fold them."""
-        self._is_in_doubt = True
+        self.is_in_doubt = True
         try:
             entries = self.log.append(events, actor=self.actor, run=run, sync=sync)
         except ChainfoldError:
-            self._is_in_doubt = False  # the log is as it was, or says that it is not
+            self.is_in_doubt = False  # the log is as it was, or says that it is not
             raise
         self.projections.fold(entries)
-        self._is_in_doubt = False
+        self.is_in_doubt = False
         return entries
 
     def secure_log(self) -> None:
@@ -304,13 +305,13 @@ class Dataset:
         Raises:
             StorageError: If the system refuses.
         """
-        self._is_in_doubt = True  # as in `append`
+        self.is_in_doubt = True  # as in `append`
         try:
             self.log.sync()
         except ChainfoldError:
-            self._is_in_doubt = False
+            self.is_in_doubt = False
             raise
-        self._is_in_doubt = False
+        self.is_in_doubt = False
 
     def append_run(self, events: Sequence[AnyEvent]) -> list[Entry]:
         """Append events that become visible together, as a run of their own, inside `writing`."""
@@ -389,17 +390,21 @@ class Dataset:
 
     def record(self, row: int) -> ArtifactRecord:
         """What was registered, decoded from the log; the caller's own copy."""
+        return self.shared_record(row).__copy__()
+
+    def shared_record(self, row: int) -> ArtifactRecord:
+        """As `record`, but not to be changed, nor given to the caller."""
         decoded = self.projections.source.decoded(row)
         if decoded.details is not None:
             self._complete(decoded.record, decoded.details)
             decoded.details = None
-        return copy.copy(decoded.record)
+        return decoded.record
 
     def registered(self, record: ArtifactRecord, entry: Entry) -> ArtifactRecord:
         """What was just registered, as `record` would decode it."""
         record.created_at = entry.at
         self.projections.source.keep(len(self.projections.visibility) - 1, Decoded(record, None))
-        return copy.copy(record)
+        return record.__copy__()
 
     def decode(self, line: bytes) -> ArtifactRecord:
         """The record of a line that registers one.
@@ -482,7 +487,7 @@ class Dataset:
     def _after_fork(self) -> None:
         """In the child: another thread of the parent may have been in the middle of anything."""
         self.mutex = threading.RLock()
-        self._is_in_doubt = True
+        self.is_in_doubt = True
 
 
 _datasets: weakref.WeakSet[Dataset] = weakref.WeakSet()

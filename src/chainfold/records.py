@@ -177,11 +177,12 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
 
     def __copy__(self) -> Self:
         """A record that shares no list or dict with this one."""
-        values = [getattr(self, name) for name in self.__struct_fields__]
-        clone = type(self)(*values)
+        clone: Self = msgspec.Struct.__copy__(self)  # type: ignore[attr-defined] # its stubs leave it out
         clone.branch_path = self.branch_path.copy()
         clone.depends_on = self.depends_on.copy()
-        clone.params = copied(self.params)
+        clone.params = {
+            key: copied(value) if type(value) in _NESTED else value for key, value in self.params.items()
+        }
         if self.meta_config is not None:
             clone.meta_config = MetaModelConfig.from_dict(self.meta_config.to_dict())
         return clone
@@ -208,6 +209,7 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
         return record
 
 
+_NESTED = frozenset({dict, list})
 _NULLABLE = frozenset({"source_index", "substep_index", "fold_id", "meta_config"})
 
 

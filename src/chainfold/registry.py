@@ -273,7 +273,7 @@ class ArtifactRegistry(RegistryView):
             return
         rows = commit(self._data, run.run_id) if run.owned else []
         run.release()
-        self._run = None
+        self._run = self._answered = None
         self._tell_manager(rows)
 
     def cleanup_failed_run(self) -> int:
@@ -284,7 +284,7 @@ class ArtifactRegistry(RegistryView):
         Returns:
             How many artifacts were taken back.
         """
-        run, self._run = self._run, None
+        run, self._run, self._answered = self._run, None, None
         if run is None or not run.owned:
             alone, self._alone = self._alone, []
             if self._process != os.getpid():
@@ -441,7 +441,7 @@ class ArtifactRegistry(RegistryView):
 
     def _abandon(self, error: BaseException | None) -> None:
         """Roll the open run back; an error while doing that must not hide the one that led here."""
-        run, self._run = self._run, None
+        run, self._run, self._answered = self._run, None, None
         if run is None or not run.owned:
             return  # joined, or inherited by a forked child: its owner ends it
         detail = "the registry was closed" if error is None else _told(error)

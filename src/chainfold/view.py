@@ -27,6 +27,8 @@ from chainfold.statistics import statistics
 
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
+_REMEMBERED: Final = 4096
+
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +52,9 @@ class RegistryView:
         self.dataset = data.name
         self.binaries_dir: Path = data.blobs.folder
         self.pipeline_id = pipeline_id
+        self._answers: dict[str, ArtifactRecord] = {}
+        self._answered: object = None
+        self._answered_at = -1  # the answers hold as long as nothing is appended
 
     def __repr__(self) -> str:
         return (
@@ -91,8 +96,22 @@ class RegistryView:
 
     def resolve(self, artifact_id: str) -> ArtifactRecord | None:
         """The live record of an id; None if there is none."""
-        with self._data.mutex:
-            return self._record(self._sight().row(artifact_id))
+        data = self._data
+        with data.mutex:
+            if self._size == NOW or data.is_in_doubt:
+                data.refresh()
+            projections = data.projections
+            if self._answered is not projections or self._answered_at != projections.size:
+                self._answers, self._answered, self._answered_at = {}, projections, projections.size
+            known = self._answers.get(artifact_id)
+            if known is None:
+                row = self._sight().row(artifact_id)
+                if row is None:
+                    return None
+                if len(self._answers) >= _REMEMBERED:
+                    self._answers.clear()
+                known = self._answers[artifact_id] = data.shared_record(row)
+            return known.__copy__()
 
     def resolve_by_hash(self, content_hash: str) -> ArtifactRecord | None:
         """Of the live records with this content, the one registered last; None if there is none.
@@ -338,8 +357,9 @@ class RegistryView:
     # inside
 
     def _sight(self) -> Sight:
-        """What is live to this view, with what others appended taken in."""
-        self._data.refresh()
+        """What is live to this view; for the present, with what others appended taken in."""
+        if self._size == NOW or self._data.is_in_doubt:
+            self._data.refresh()
         return Sight(self._data.projections, self._size)
 
     def _record(self, row: int | None) -> ArtifactRecord | None:

@@ -53,6 +53,18 @@ def stated_sum(line: bytes) -> int | None:
     return int(digits, 16) if _HEX.issuperset(digits) else None
 
 
+def follows(line: bytes, before: bytes) -> bool:
+    """Whether a line has the sum that it should have behind another, which is known by its end alone.
+
+    As `checked_sum(line, stated_sum(before)) is not None`, at half the cost: it is asked at each lookup.
+    """
+    try:
+        total = xxhash.xxh3_64_intdigest(line[:-_TAIL], int(before[-18:-2], 16))
+    except ValueError:
+        return False
+    return line[-_TAIL:] == b',"sum":"%016x"}' % total
+
+
 def now(last: str) -> str:
     """The time for the next entry: RFC 3339, UTC, microseconds, not before `last`."""
     return max(time_text(datetime.now(UTC)), last)

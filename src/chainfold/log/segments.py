@@ -117,6 +117,13 @@ class LogReader:
             )
         self._fresh = False
 
+    def has_news(self) -> bool:
+        """Whether there may be entries that were not read; cheaper than to look for them."""
+        if self._fresh or not self._segments:
+            return True
+        segment = self._segments[-1]
+        return segment.end >= self._segment_bytes or segment.reader.size() != segment.end
+
     def line(self, position: int) -> bytes:
         """The bytes of one entry, without line end, its sum checked.
 
@@ -126,21 +133,26 @@ class LogReader:
         """
         if not 0 <= position < self.size:
             raise IndexError(f"the log of {self.dataset!r} has no entry {position}: its size is {self.size}")
-        index = bisect_right(self._firsts, position) - 1
-        segment = self._segments[index]
+        index = bisect_right(self._firsts, position)
+        segment, after = self._segments[index - 1], position + 1
         start = self._offset(position)
-        is_last = position + 1 == self.size or self._starts_segment(position + 1)
-        end = segment.end if is_last else self._offset(position + 1)
-        before = _SUM_BYTES + 1 if position > segment.first else 0
-        data = segment.reader.read(start - before, end - start + before)
-        seed = lines.stated_sum(data[:_SUM_BYTES]) if before else self._sum_before(index)
-        line = data[before:-1]
-        if seed is None or lines.checked_sum(line, seed) is None:
-            raise CorruptionError(
-                f"{self._place(segment, start, position)}: the entry has changed since it was read; "
-                f"restore the segment from a copy"
-            )
-        return line
+        if after == self.size or (index < len(self._firsts) and self._firsts[index] == after):
+            end = segment.end
+        else:
+            end = self._offset(after)
+        if position > segment.first:
+            data = segment.reader.read(start - _SUM_BYTES - 1, end - start + _SUM_BYTES + 1)
+            line = data[_SUM_BYTES + 1 : -1]
+            if lines.follows(line, data[:_SUM_BYTES]):
+                return line
+        else:
+            line, seed = segment.reader.read(start, end - start)[:-1], self._sum_before(index - 1)
+            if seed is not None and lines.checked_sum(line, seed) is not None:
+                return line
+        raise CorruptionError(
+            f"{self._place(segment, start, position)}: the entry has changed since it was read; "
+            f"restore the segment from a copy"
+        )
 
     def entry(self, position: int) -> Entry:
         """One entry; as `line`."""

@@ -43,24 +43,24 @@ class Index:
         if self._snapshot is None:
             return newer
         older = self._older(self._snapshot, key)
-        if not older:
+        if older is None:
             return newer
         return Rows(older, newer) if newer else older
 
-    def _older(self, snapshot: Snapshot, key: str) -> Sequence[int]:
+    def _older(self, snapshot: Snapshot, key: str) -> Sequence[int] | None:
         """Those of the snapshot. All rows of one hash have the same key, or it is known that they don't."""
         digest = hashed(self.kind, key)
         found = snapshot.find(digest)
-        if not found:
-            return ()
+        if found is None:
+            return None
         if digest in snapshot.collisions:
             return tuple(row for row in found if self._holds(row, key))
-        return found if self._holds(found[-1], key) else ()
+        return found if self._holds(found.last, key) else None
 
     def clashes(self, digest: int, key: str) -> bool:
         """Whether a hash stands for another key in the snapshot."""
-        found = self._snapshot.find(digest) if self._snapshot is not None else ()
-        return bool(found) and not self._holds(found[-1], key)
+        found = self._snapshot.find(digest) if self._snapshot is not None else None
+        return found is not None and not self._holds(found.last, key)
 
     def all(self) -> Iterator[tuple[str, int]]:
         """The keys and rows that are newer than the snapshot."""

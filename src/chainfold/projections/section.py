@@ -25,11 +25,13 @@ class Section:
         heal: Called when a block is not what was written. It must replace the section (`replace`), or raise.
     """
 
-    __slots__ = ("_heal", "_is_good", "_shift", "_sums", "_view")
+    __slots__ = ("_heal", "_is_good", "_shift", "_sums", "_view", "block")
 
     def __init__(self, view: memoryview, sums: Sequence[int], heal: Callable[[], None]) -> None:
         self._heal = heal
-        self._shift = (BLOCK_BYTES // view.itemsize).bit_length() - 1
+        self.block = BLOCK_BYTES // view.itemsize
+        """Numbers in a block."""
+        self._shift = self.block.bit_length() - 1
         self.replace(view, sums)
 
     def replace(self, view: memoryview, sums: Sequence[int]) -> None:
@@ -51,11 +53,6 @@ class Section:
             if not self._is_good[block]:
                 self._check(block)
         return self._view[start:stop]
-
-    @property
-    def block(self) -> int:
-        """Numbers in a block."""
-        return 1 << self._shift
 
     def _check(self, block: int) -> None:
         start = block << self._shift

@@ -43,14 +43,18 @@ class Sight:
 
     def last(self, rows: Sequence[int]) -> int | None:
         """Of rows in order of registration, the last that is live."""
+        if self.own:
+            return next(filter(self.sees, reversed(rows)), None)
+        visibility, size = self.projections.visibility, self.size
+        visible_from, removed_at = visibility.visible_from, visibility.removed_at
         for row in reversed(rows):
-            if self.sees(row):
+            if visible_from[row] <= size < removed_at[row]:
                 return row
         return None
 
     def rows(self, rows: Iterable[int]) -> Iterator[int]:
         """Those of the rows that are live."""
-        return filter(self.sees, rows)
+        return filter(self.sees, rows) if self.own else self.projections.visibility.live(rows, self.size)
 
     def all(self) -> Iterator[int]:
         """All that is live, in order of registration."""

@@ -116,23 +116,23 @@ class Snapshot:
         """Entries that it has folded."""
         return self.footer.mark.size
 
-    def find(self, digest: int) -> "Sequence[int]":
-        """What a hash has, in order."""
-        keys, fences, count = self.sections["keys"], self._fences, len(self.sections["keys"])
+    def find(self, digest: int) -> "Found | None":
+        """What a hash has, in order; None if there is nothing."""
+        keys, fences = self._keys, self._fences
         block = max(bisect_left(fences, digest) - 1, 0)
         last = bisect_right(fences, digest) - 1
         if last < block:
-            return ()
+            return None
         start = block * keys.block
-        part = keys.part(start, min(start + 2 * keys.block, count))
+        part = keys.part(start, min(start + 2 * keys.block, self._count))
         first = bisect_left(part, digest)
         if first == len(part) or part[first] != digest:
-            return ()
+            return None
         if last <= block + 1:
-            return Found(self.sections["values"], start + first, start + bisect_right(part, digest, first))
+            return Found(self._values, start + first, start + bisect_right(part, digest, first))
         end = last * keys.block
-        part = keys.part(end, min(end + keys.block, count))
-        return Found(self.sections["values"], start + first, end + bisect_right(part, digest))
+        part = keys.part(end, min(end + keys.block, self._count))
+        return Found(self._values, start + first, end + bisect_right(part, digest))
 
     def _load(self, path: Path) -> None:
         self.path = path
@@ -153,8 +153,9 @@ class Snapshot:
             first += blocks
         if first != len(sums):
             raise CorruptionError(f"it has {len(sums)} sums for {first} blocks")
-        fences = self.sections["fences"]
+        fences, self._keys, self._values = (self.sections[name] for name in ("fences", "keys", "values"))
         self._fences = fences.part(0, len(fences))
+        self._count = len(self._keys)
 
     def _mend(self) -> None:
         if self._heal is None:
@@ -172,6 +173,11 @@ class Found(Sequence[int]):
 
     def __len__(self) -> int:
         return self._stop - self._start
+
+    @property
+    def last(self) -> int:
+        """The last of them."""
+        return self._values[self._stop - 1]
 
     @overload
     def __getitem__(self, index: int) -> int: ...

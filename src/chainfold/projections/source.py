@@ -6,7 +6,7 @@ from chainfold.events import Entry, decode_record
 from chainfold.projections.section import Column
 from chainfold.records import ArtifactRecord
 
-_KEPT: Final = 4096
+_KEPT: Final = 2048
 
 
 class Log(Protocol):
@@ -45,19 +45,22 @@ class Source:
         self._log = log
         self._positions = positions
         self._kept: dict[int, Decoded] = {}
+        self._fading: dict[int, Decoded] = {}  # what was not asked for lately
 
     def decoded(self, row: int) -> Decoded:
         """The record of a registration."""
         found = self._kept.get(row)
         if found is None:
-            found = Decoded(*decode_record(self._read().line(self._positions[row])))
+            found = self._fading.get(row)
+            if found is None:
+                found = Decoded(*decode_record(self._read().line(self._positions[row])))
             self.keep(row, found)
         return found
 
     def keep(self, row: int, decoded: Decoded) -> None:
         """Remember a record that is known already."""
         if len(self._kept) >= _KEPT:
-            self._kept.pop(next(iter(self._kept)))
+            self._fading, self._kept = self._kept, {}
         self._kept[row] = decoded
 
     def entry(self, position: int) -> Entry:
