@@ -20,6 +20,7 @@ from chainfold.events import (
     encode_entry,
 )
 from chainfold.log import checkpoint, lines
+from chainfold.log.merkle import MerkleTree
 from chainfold.log.segments import SEGMENT_BYTES, LogReader, Segment
 from chainfold.storage import Appender, Files
 
@@ -151,7 +152,7 @@ class LocalLog(LogReader):
             known = self.stored_checkpoint()
         except CorruptionError:
             known = None  # it was torn by a power cut: the entries tell what is durable
-        if known is not None and known.size <= self.size and self.root_at(known.size) != known.root:
+        if known is not None and known.size <= self.size and not self._has_root(known):
             self._mark_damage(
                 f"the first {known.size} entries are not those that the checkpoint commits to (another "
                 f"Merkle root): they, or it, were rewritten",
@@ -159,6 +160,15 @@ class LocalLog(LogReader):
             )
             self._refuse_if_broken()
         self._root_checked = True
+
+    def _has_root(self, known: checkpoint.Checkpoint) -> bool:
+        """Whether the first entries have a root; a snapshot's word is not enough to say that they do not."""
+        if self.root_at(known.size) == known.root:
+            return True
+        if not len(self._older):
+            return False
+        self._tree = MerkleTree()
+        return self.root_at(known.size) == known.root
 
     def _refuse_if_broken(self) -> None:
         if self.damage is not None:

@@ -119,7 +119,7 @@ class LogReader:
 
     def has_news(self) -> bool:
         """Whether there may be entries that were not read; cheaper than to look for them."""
-        if self._fresh or not self._segments:
+        if self._fresh or self.damage is not None or not self._segments:
             return True
         segment = self._segments[-1]
         return segment.end >= self._segment_bytes or segment.reader.size() != segment.end
