@@ -166,6 +166,7 @@ class Comparison:
             self.same(view.resolve(name), eyes.resolve(name))
             assert (name in view) == (eyes.resolve(name) is not None)
             assert view.get_dependents(name) == eyes.get_dependents(name)
+            assert view.count_dependents(name) == len(eyes.get_dependents(name))
         for digest in {each.digest for each in self.oracle.registrations}:
             self.same(view.resolve_by_hash(digest), eyes.resolve_by_hash(digest))
         for chain in CHAINS:
@@ -174,10 +175,12 @@ class Comparison:
                 self.same(view.get_by_chain(chain, fold), expected)
         for prefix in PREFIXES:
             self.all_same(view.get_chain_prefix(prefix), eyes.get_chain_prefix(prefix))
+            assert view.count_chain_prefix(prefix) == len(eyes.get_chain_prefix(prefix))
         for pipeline in PIPELINES:
             for step in STEPS:
                 found = view.get_artifacts_for_step(pipeline, step)
                 self.all_same(found, eyes.get_artifacts_for_step(pipeline, step))
+                assert view.count_artifacts_for_step(pipeline, step) == len(found)
                 self.all_same(view.get_fold_models(pipeline, step), eyes.get_fold_models(pipeline, step))
         assert view.aliases() == eyes.aliases
         assert {name: view.alias(name) for name in ALIASES} == {

@@ -140,3 +140,22 @@ def test_the_registry_says_what_it_is(registry: ArtifactRegistry) -> None:
     assert len(registry) == 1
     assert "p:1:all" in registry
     assert "p:1:all" not in registry.as_of(0)
+
+
+def test_what_is_read_one_by_one_shows_one_moment(registry: ArtifactRegistry) -> None:
+    """That of the first record, whatever is registered or deleted before the last."""
+    for number in range(600):
+        registry.register([number], f"p:{number}:all", "model", chain_path=f"s1.A{number % 300:03d}")
+    found = [
+        registry.iter_records(),
+        registry.iter_chain_prefix("s1.A"),
+        registry.iter_artifacts_for_step("p", 1),
+        registry.as_of(registry.position).iter_records(),
+    ]
+    firsts = [next(records) for records in found]
+    registry.delete_pipeline_artifacts("p")
+    registry.register([0], "p:9999:all", "model", chain_path="s1.A000")
+    for first, records in zip(firsts, found, strict=True):
+        ids = [first.artifact_id, *(record.artifact_id for record in records)]
+        assert sorted(ids) == sorted(f"p:{number}:all" for number in range(600))
+    assert len(registry) == registry.count_chain_prefix("s1") == 1

@@ -1,38 +1,33 @@
 """Every query, as of one size of the log: the present, or any moment of the past."""
 
-import logging
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 from chainfold.artifact_ids import fold_order, generate_artifact_id_v3, named
 from chainfold.chain import OperatorChain
 from chainfold.dataset import Dataset
-from chainfold.digest import digest_of, with_prefix
+from chainfold.digest import with_prefix
 from chainfold.errors import (
-    BlobNotFoundError,
-    CorruptionError,
     InvalidInputError,
     NotFoundError,
 )
-from chainfold.grammar import continues
 from chainfold.graph import DependencyGraph, LineageGraph, topological
-from chainfold.history import HistoryItem, history, who_took
+from chainfold.history import HistoryItem, history
+from chainfold.loading import load_blob
+from chainfold.lookups import Lookups, path_of
 from chainfold.projections import NOW, Sight
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
 from chainfold.references import ManifestReferences
-from chainfold.serializers import deserialize
 from chainfold.statistics import statistics
 
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
 _REMEMBERED: Final = 4096
 
-logger = logging.getLogger(__name__)
 
-
-class RegistryView:
+class RegistryView(Lookups):
     """The registry, read only, as of one size of the log. Get one from `ArtifactRegistry.as_of`.
 
     A view of the past never changes, and costs what the present costs: nothing is replayed.
@@ -45,8 +40,7 @@ class RegistryView:
     """
 
     def __init__(self, data: Dataset, *, size: int = NOW, pipeline_id: str = "") -> None:
-        self._data = data
-        self._size = size
+        super().__init__(data, size)
         self._references = ManifestReferences(data.workspace)
         self.workspace = data.workspace
         self.dataset = data.name
@@ -135,7 +129,7 @@ class RegistryView:
             chain: The chain, or its path as text.
             fold_id: That fold. Without, the artifact that folds share, or else the last registered.
         """
-        path = _path_of(chain)
+        path = path_of(chain)
         with self._data.mutex:
             sight, chains = self._sight(), self._data.projections.chains
             if self.pipeline_id:
@@ -163,16 +157,8 @@ class RegistryView:
             branch_path: Only artifacts of exactly that branch.
             source_index: Only artifacts of that data source.
         """
-        text = _path_of(prefix)
         with self._data.mutex:
-            sight, chains = self._sight(), self._data.projections.chains
-            found = []
-            for path in chains.paths_from(text):
-                if isinstance(prefix, OperatorChain) and not continues(path, text):
-                    continue
-                records = self._records(sight, chains.rows(path))
-                found.extend(sorted(records, key=lambda record: fold_order(record.fold_id)))
-        return _matching(found, branch_path=branch_path, source_index=source_index)
+            return list(self.iter_chain_prefix(prefix, branch_path, source_index))
 
     def get_artifacts_for_step(
         self,
@@ -183,9 +169,7 @@ class RegistryView:
     ) -> list[ArtifactRecord]:
         """The live artifacts of a step of a pipeline, in order of registration; None asks for any."""
         with self._data.mutex:
-            rows = self._data.projections.steps.rows(pipeline_id, step_index)
-            records = self._records(self._sight(), rows)
-        return _matching(records, branch_path=branch_path, fold_id=fold_id)
+            return list(self.iter_artifacts_for_step(pipeline_id, step_index, branch_path, fold_id))
 
     def get_fold_models(
         self, pipeline_id: str, step_index: int, branch_path: list[int] | None = None
@@ -199,16 +183,6 @@ class RegistryView:
         """Every live artifact, in order of registration."""
         return list(self.iter_records())
 
-    def iter_records(self) -> Iterator[ArtifactRecord]:
-        """As `get_all_records`, one at a time; what changes meanwhile may or may not show."""
-        with self._data.mutex:
-            sight = self._sight()
-            rows = list(sight.all())
-        for row in rows:
-            with self._data.mutex:
-                record = self._data.record(row)
-            yield record
-
     # lineage
 
     def get_dependencies(self, artifact_id: str) -> list[str]:
@@ -219,8 +193,7 @@ class RegistryView:
     def get_dependents(self, artifact_id: str) -> list[str]:
         """Ids of the live artifacts that were made from an artifact directly, in order of registration."""
         with self._data.mutex:
-            rows = self._sight().rows(self._data.projections.lineage.rows(artifact_id))
-            return [self._data.projections.artifact_id(row) for row in rows]
+            return list(self.iter_dependents(artifact_id))
 
     def resolve_dependencies(self, artifact_id: str) -> list[ArtifactRecord]:
         """Every artifact that one was made from, directly or not: sources before products, each once.
@@ -283,29 +256,7 @@ class RegistryView:
             InvalidInputError: If the record's path leaves the dataset's folder.
             SerializationError: If the format's library cannot load them here.
         """
-        try:
-            size = self._data.files.size(self._data.blobs.locate(record.path))
-            if record.size_bytes and size not in (None, record.size_bytes):  # it need not even be read
-                raise CorruptionError(
-                    f"the file {record.path!r} of artifact {record.artifact_id!r} has changed: it should "
-                    f"have {record.size_bytes:,} bytes, and has {size:,}. Restore it from a copy, or "
-                    f"register it again"
-                )
-            data = self._data.blobs.read(record.path)
-        except FileNotFoundError:
-            with self._data.mutex:
-                self._data.refresh()
-                reason = who_took(self._data, record)
-            raise BlobNotFoundError(
-                f"the file {record.path!r} of artifact {record.artifact_id!r} is missing: {reason}"
-            ) from None
-        found = digest_of(data)
-        if found != record.content_hash:
-            raise CorruptionError(
-                f"the file {record.path!r} of artifact {record.artifact_id!r} has changed: its digest should "
-                f"be {record.content_hash}, and is {found}. Restore it from a copy, or register it again"
-            )
-        return deserialize(data, record.format)
+        return load_blob(self._data, record)
 
     def load(self, artifact_id: str) -> Any:
         """The object of a live artifact, by id.
@@ -356,17 +307,8 @@ class RegistryView:
 
     # inside
 
-    def _sight(self) -> Sight:
-        """What is live to this view; for the present, with what others appended taken in."""
-        if self._size == NOW or self._data.is_in_doubt:
-            self._data.refresh()
-        return Sight(self._data.projections, self._size)
-
     def _record(self, row: int | None) -> ArtifactRecord | None:
         return None if row is None else self._data.record(row)
-
-    def _records(self, sight: Sight, rows: Iterable[int]) -> list[ArtifactRecord]:
-        return [self._data.record(row) for row in sight.rows(rows)]
 
     def _sources(self, sight: Sight, artifact_id: str) -> Sequence[str]:
         """Direct sources of an artifact: of its live record, or else of the last that was ever visible."""
@@ -376,21 +318,3 @@ class RegistryView:
             earlier = self._data.projections.ids.rows(artifact_id)
             row = next((each for each in reversed(earlier) if visible_from[each] <= self._size), None)
         return () if row is None else self._data.record(row).depends_on
-
-
-def _path_of(chain: OperatorChain | str) -> str:
-    return chain if isinstance(chain, str) else chain.to_path()
-
-
-def _matching(
-    records: Iterable[ArtifactRecord],
-    *,
-    branch_path: list[int] | None = None,
-    source_index: int | None = None,
-    fold_id: Fold = None,
-) -> list[ArtifactRecord]:
-    return [
-        record
-        for record in records
-        if record.matches_context(branch_path=branch_path, source_index=source_index, fold_id=fold_id)
-    ]

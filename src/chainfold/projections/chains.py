@@ -45,11 +45,13 @@ class Paths:
         """How many come before a path."""
         return bisect_left(self, path)
 
-    def starting_with(self, prefix: str) -> Iterator[str]:
-        """Those that start with a text, in order."""
-        wanted = prefix.encode(errors="surrogatepass")
-        for index in range(self.place(wanted), len(self)):
+    def starting_with(self, prefix: str, after: str) -> Iterator[str]:
+        """Those that start with a text, in order, behind another."""
+        wanted, behind = prefix.encode(errors="surrogatepass"), after.encode(errors="surrogatepass")
+        for index in range(self.place(max(wanted, behind)), len(self)):
             path = self[index]
+            if path == behind:
+                continue
             if not path.startswith(wanted):
                 return
             yield path.decode(errors="surrogatepass")
@@ -78,14 +80,19 @@ class Chains:
         """Those of one pipeline."""
         return self._by_pipeline.rows(joined(pipeline_id, path))
 
-    def paths_from(self, prefix: str) -> Iterator[str]:
-        """The distinct paths that start with a text, in order: a bisection, then one step a path."""
-        newer = self._newer(prefix)
+    def paths_from(self, prefix: str, after: str = "") -> Iterator[str]:
+        """The distinct paths that start with a text, in order: a bisection, then one step a path.
+
+        Args:
+            prefix: The text.
+            after: Only paths behind this one.
+        """
+        newer = self._newer(prefix, after)
         if self._older is None or not len(self._older):
             yield from newer
             return
         last = None
-        for path in merge(self._older.starting_with(prefix), newer):
+        for path in merge(self._older.starting_with(prefix, after), newer):
             if path != last:
                 yield path
             last = path
@@ -94,9 +101,11 @@ class Chains:
         """The distinct paths registered since the snapshot, which may know some of them too."""
         return self._by_path.tail
 
-    def _newer(self, prefix: str) -> Iterator[str]:
+    def _newer(self, prefix: str, after: str) -> Iterator[str]:
         self._sort()
-        for path in self._sorted.irange(minimum=prefix):
+        for path in self._sorted.irange(minimum=max(prefix, after)):
+            if path == after:
+                continue
             if not path.startswith(prefix):
                 return
             yield path

@@ -1,0 +1,157 @@
+"""What finds many records: one at a time, or only counted."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from chainfold.artifact_ids import fold_order
+from chainfold.chain import OperatorChain
+from chainfold.dataset import Dataset
+from chainfold.grammar import continues
+from chainfold.projections import NOW, Sight
+from chainfold.records import ArtifactRecord, Fold
+
+_AT_ONCE: Final = 256
+"""Rows that are looked at while others wait."""
+
+
+class _Moment(NamedTuple):
+    """A size of the log, and what a run saw of its own; how many registrations there were."""
+
+    size: int
+    own: dict[str, int]
+    rows: int
+
+
+class Lookups:
+    """The lazy queries of a view: nothing holds all that they find.
+
+    They show one moment, that of the first record, whatever is appended while they are read.
+    """
+
+    def __init__(self, data: Dataset, size: int) -> None:
+        self._data = data
+        self._size = size
+
+    def iter_chain_prefix(
+        self,
+        prefix: OperatorChain | str,
+        branch_path: list[int] | None = None,
+        source_index: int | None = None,
+    ) -> Iterator[ArtifactRecord]:
+        """As `get_chain_prefix`, one at a time."""
+        moment = self._moment()
+        for path in self._paths(prefix):
+            with self._data.mutex:
+                rows = self._data.projections.chains.rows(path)
+            records = sorted(self._stream(moment, rows), key=lambda record: fold_order(record.fold_id))
+            yield from matching(records, branch_path=branch_path, source_index=source_index)
+
+    def count_chain_prefix(self, prefix: OperatorChain | str) -> int:
+        """How many `get_chain_prefix` finds; no record is decoded for that."""
+        with self._data.mutex:
+            sight, chains = self._sight(), self._data.projections.chains
+            return sum(1 for path in self._paths(prefix) for _ in sight.rows(chains.rows(path)))
+
+    def iter_artifacts_for_step(
+        self,
+        pipeline_id: str,
+        step_index: int,
+        branch_path: list[int] | None = None,
+        fold_id: Fold = None,
+    ) -> Iterator[ArtifactRecord]:
+        """As `get_artifacts_for_step`, one at a time."""
+        moment = self._moment()
+        with self._data.mutex:
+            rows = self._data.projections.steps.rows(pipeline_id, step_index)
+        yield from matching(self._stream(moment, rows), branch_path=branch_path, fold_id=fold_id)
+
+    def count_artifacts_for_step(self, pipeline_id: str, step_index: int) -> int:
+        """How many live artifacts a step of a pipeline has; no record is decoded for that."""
+        with self._data.mutex:
+            sight = self._sight()
+            return sum(1 for _ in sight.rows(self._data.projections.steps.rows(pipeline_id, step_index)))
+
+    def iter_records(self) -> Iterator[ArtifactRecord]:
+        """As `get_all_records`, one at a time."""
+        moment = self._moment()
+        yield from self._stream(moment, range(moment.rows))
+
+    def iter_dependents(self, artifact_id: str) -> Iterator[str]:
+        """As `get_dependents`, one at a time."""
+        moment = self._moment()
+        with self._data.mutex:
+            rows = self._data.projections.lineage.rows(artifact_id)
+        for row in self._rows(moment, rows):
+            with self._data.mutex:
+                dependent = self._data.projections.artifact_id(row)
+            yield dependent
+
+    def count_dependents(self, artifact_id: str) -> int:
+        """How many live artifacts were made from an artifact directly; no record is decoded for that."""
+        with self._data.mutex:
+            sight = self._sight()
+            return sum(1 for _ in sight.rows(self._data.projections.lineage.rows(artifact_id)))
+
+    # inside
+
+    def _sight(self) -> Sight:
+        """What is live to this view; for the present, with what others appended taken in."""
+        if self._size == NOW or self._data.is_in_doubt:
+            self._data.refresh()
+        return Sight(self._data.projections, self._size)
+
+    def _moment(self) -> _Moment:
+        """What is live now, to be looked at one by one while others go on."""
+        with self._data.mutex:
+            sight = self._sight()
+            size = min(self._size, self._data.projections.size)
+            return _Moment(size, dict(sight.own), len(self._data.projections.visibility))
+
+    def _rows(self, moment: _Moment, rows: Sequence[int]) -> Iterator[int]:
+        """Those of the rows that were live at a moment."""
+        for start in range(0, len(rows), _AT_ONCE):
+            with self._data.mutex:
+                sight = Sight(self._data.projections, moment.size)
+                sight.own = moment.own
+                live = list(sight.rows(rows[start : start + _AT_ONCE]))
+            yield from live
+
+    def _stream(self, moment: _Moment, rows: Sequence[int]) -> Iterator[ArtifactRecord]:
+        for row in self._rows(moment, rows):
+            with self._data.mutex:
+                record = self._data.record(row)
+            yield record
+
+    def _paths(self, prefix: OperatorChain | str) -> Iterator[str]:
+        """Chain paths with a prefix, some at a time."""
+        text, after = path_of(prefix), ""
+        while True:
+            with self._data.mutex:
+                some = list(islice(self._data.projections.chains.paths_from(text, after), _AT_ONCE))
+            for path in some:
+                if isinstance(prefix, str) or continues(path, text):
+                    yield path
+            if len(some) < _AT_ONCE:
+                return
+            after = some[-1]
+
+
+def path_of(chain: OperatorChain | str) -> str:
+    """The path of a chain, which may be given as its path."""
+    return chain if isinstance(chain, str) else chain.to_path()
+
+
+def matching(
+    records: Iterable[ArtifactRecord],
+    *,
+    branch_path: list[int] | None = None,
+    source_index: int | None = None,
+    fold_id: Fold = None,
+) -> Iterator[ArtifactRecord]:
+    """Those of exactly that branch, source and fold; None asks for any."""
+    return (
+        record
+        for record in records
+        if record.matches_context(branch_path=branch_path, source_index=source_index, fold_id=fold_id)
+    )
