@@ -199,6 +199,8 @@ def _bring_file(data: Dataset, record: ArtifactRecord, root: Path) -> None:
     if data.files.size(data.blobs.locate(record.path)) is not None:
         return
     for candidate in (root / record.path, root / "binaries" / data.name / record.path):
+        if _LOCAL.size(candidate) is None:
+            continue  # as good as always, and far cheaper to see than where links lead
         real = Path(os.path.realpath(candidate))
         size = _LOCAL.size(real) if real.is_relative_to(root) else None
         if size is not None and size == (record.size_bytes or size):  # else it need not even be read
