@@ -1,31 +1,145 @@
-"""Interleaved repetitions, paired ratios, and the table that shows them."""
+"""Interleaved repetitions, and the figures that they leave: kept as data, shown by `page` and `plot`."""
 
 import gc
+import math
 import os
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-CHAINFOLD, FLOOR, PEER = "chainfold", "floor", "nirs4all"
+from benchmarks.peers.protocol import CannotError, one_line
+
 Metrics = dict[str, float]
-"""Named figures, in seconds, of one repetition."""
-Samples = dict[str, list[Metrics]]
-"""The repetitions of each side, in order."""
+"""Named figures of one repetition, in seconds or plain."""
+Side = Callable[[int], Metrics]
+"""Does one repetition, given its number."""
+Samples = dict[str, dict[int, Metrics]]
+"""Of each side, its repetitions by number."""
+
+UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "": 1.0, "/s": 1.0, "MB": 1e-6, "bytes": 1.0}
 
 
-def interleave(repetitions: int, sides: Mapping[str, Callable[[int], Metrics]]) -> Samples:
+@dataclass
+class Cell:
+    """One figure of the result: a question, answered by a side at a size.
+
+    Attributes:
+        question: Key of the question, as in `questions.py`.
+        side: Who was asked.
+        size: How many records there were; 0 where that does not matter.
+        values: In seconds, or plain, one a repetition, by its number.
+        refusal: Why there are none.
+    """
+
+    question: str
+    side: str
+    size: int
+    values: dict[int, float] = field(default_factory=dict)
+    refusal: str = ""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values.values())
+
+
+@dataclass
+class Results:
+    """All figures of a run, and what was left out."""
+
+    cells: list[Cell] = field(default_factory=list)
+
+    def add(self, question: str, size: int, samples: Samples, metric: str, per: float = 1.0) -> None:
+        """One metric of all sides that have it, by `per` records."""
+        for side, runs in samples.items():
+            values = {number: metrics[metric] / per for number, metrics in runs.items() if metric in metrics}
+            if values:
+                self.cells.append(Cell(question, side, size, values))
+                print(_told(self.cells[-1]), flush=True)
+
+    def refuse(self, question: str, size: int, side: str, reason: str) -> None:
+        if self.find(question, side, size) is None:
+            self.cells.append(Cell(question, side, size, refusal=reason))
+            print(_told(self.cells[-1]), flush=True)
+
+    def find(self, question: str, side: str, size: int) -> Cell | None:
+        wanted = (question, side, size)
+        return next((cell for cell in self.cells if (cell.question, cell.side, cell.size) == wanted), None)
+
+    def sizes(self, question: str) -> list[int]:
+        return sorted({cell.size for cell in self.cells if cell.question == question})
+
+
+def _told(cell: Cell) -> str:
+    said = cell.refusal or f"{cell.median:.3g} ({len(cell.values)} runs)"
+    return f"{cell.question:>24}  {cell.size:>10,}  {cell.side:<14} {said}"
+
+
+@dataclass
+class Budget:
+    """How long a side may take, for one thing at one size.
+
+    Attributes:
+        limit: Seconds that doing it once may take; what would take longer is not begun, or stopped.
+        patience: Seconds that all repetitions together should take: after that there are no more.
+        repetitions: At most so many.
+    """
+
+    limit: float
+    patience: float
+    repetitions: int
+    _took: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
+
+    def spent(self, task: str, side: str, size: int, seconds: float) -> None:
+        self._took.setdefault((task, side), {})[size] = seconds
+
+    def check(self, task: str, side: str, size: int) -> None:
+        """Let go on what will be done in time, extrapolated from the smaller sizes.
+
+        Raises:
+            CannotError: If it would take longer than the limit.
+        """
+        took = {known: seconds for known, seconds in self._took.get((task, side), {}).items() if known < size}
+        if not took:
+            return
+        nearest = max(took)
+        exponent = 1.0
+        if len(took) > 1:
+            before = sorted(took)[-2]
+            slope = math.log(took[nearest] / took[before]) / math.log(nearest / before)
+            exponent = min(2.0, max(0.5, slope))
+        expected = took[nearest] * (size / nearest) ** exponent
+        if expected > self.limit:
+            raise CannotError(
+                f"not begun: {duration(took[nearest])} at {nearest:,}, so about {duration(expected)} here, and "
+                f"the limit is {duration(self.limit)}"
+            )
+
+
+def interleave(
+    budget: Budget, sides: Mapping[str, Side], on_refusal: Callable[[str, str], None], repetitions: int = 0
+) -> Samples:
     """Run all sides in turn, in another order each time, so that noise hits them alike.
 
-    What a side left unwritten is flushed before the next one starts: nobody pays for another's bytes.
+    What a side left unwritten is flushed before the next one starts: nobody pays for another's bytes. A side
+    that has used up its patience is not repeated; one that cannot is left out, and the reason handed on.
     """
-    samples: Samples = {name: [] for name in sides}
+    samples: Samples = {name: {} for name in sides}
+    spent = dict.fromkeys(sides, 0.0)
     names = list(sides)
-    for repetition in range(repetitions):
+    for repetition in range(repetitions or budget.repetitions):
         turn = repetition % max(1, len(names))
         for name in names[turn:] + names[:turn]:
+            done = len(samples[name])
+            if done < repetition or (done and spent[name] * (done + 1) / done > budget.patience):
+                continue  # refused, or out of patience
             settle()
-            samples[name].append(sides[name](repetition))
+            start = perf_counter()
+            try:
+                samples[name][repetition] = sides[name](repetition)
+            except Exception as error:  # noqa: BLE001 - a side that fails is a result, not the end
+                on_refusal(name, str(error) if isinstance(error, CannotError) else one_line(error))
+            spent[name] += perf_counter() - start
     return samples
 
 
@@ -43,120 +157,13 @@ def each(call: Callable[..., object], arguments: Sequence[tuple[object, ...]]) -
     return (perf_counter() - start) / len(arguments)
 
 
-@dataclass
-class Row:
-    """One line of the table: the figures of each side, of one run.
-
-    Attributes:
-        what: What is measured.
-        records: How many records there are.
-        unit: Unit of the figures, a key of `UNITS`; "" for plain numbers.
-        figures: Of each side, in seconds (or plain), one a repetition.
-        note: What the reader must know: how the sides differ, which ran less often.
-        growth: chainfold here, by record, against the same row at its first size.
-    """
-
-    what: str
-    records: int
-    unit: str
-    figures: dict[str, list[float]]
-    note: str = ""
-    growth: float | None = None
+def paired(above: Cell, below: Cell) -> list[float]:
+    """Ratios of the repetitions that both have."""
+    both = sorted(above.values.keys() & below.values.keys())
+    return [above.values[number] / below.values[number] for number in both if below.values[number]]
 
 
-UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "": 1.0}
-
-
-@dataclass
-class Table:
-    rows: list[Row] = field(default_factory=list)
-    _first: dict[str, float] = field(default_factory=dict)
-
-    def add(
-        self,
-        what: str,
-        records: int,
-        unit: str,
-        figures: Mapping[str, Iterable[float]],
-        note: str = "",
-        *,
-        total: bool = False,
-    ) -> None:
-        """Add a row; one whose title was there before, at another size, is compared with the first of them.
-
-        With `total` the figures are of all records together, and are compared by record.
-        """
-        row = Row(what, records, unit, {side: list(values) for side, values in figures.items()}, note)
-        ours = row.figures.get(CHAINFOLD)
-        if ours:
-            middle = statistics.median(ours) / (records if total else 1)
-            if what in self._first:
-                row.growth = middle / self._first[what]
-            else:
-                self._first[what] = middle
-        self.rows.append(row)
-        print(_line(row), flush=True)
-
-    def markdown(self) -> str:
-        return "\n".join([_HEAD, _RULE, *map(_line, self.rows)]) + "\n"
-
-
-def pick(samples: Samples, metric: str, per: float = 1.0) -> dict[str, list[float]]:
-    """One metric of all sides that have it."""
-    return {
-        side: [metrics[metric] / per for metrics in runs]
-        for side, runs in samples.items()
-        if runs and metric in runs[0]
-    }
-
-
-_COLUMNS = (
-    "what", "records", "chainfold", "floor", "nirs4all", "chainfold / floor", "nirs4all / chainfold",
-    "chainfold by record, against the first size", "runs", "note",
-)  # fmt: skip
-_HEAD = f"| {' | '.join(_COLUMNS)} |"
-_RULE = "|" + "---|" * len(_COLUMNS)
-
-
-def _line(row: Row) -> str:
-    shown = [_figure(row.figures.get(side), row.unit) for side in (CHAINFOLD, FLOOR, PEER)]
-    counts = {side: len(values) for side, values in row.figures.items() if values}
-    runs = "/".join(map(str, counts.values())) if len(set(counts.values())) > 1 else str(max(counts.values()))
-    cells = (
-        row.what,
-        f"{row.records:,}" if row.records else "",
-        *shown,
-        _ratio(row, CHAINFOLD, FLOOR),
-        _ratio(row, PEER, CHAINFOLD),
-        f"{row.growth:.2f} x" if row.growth is not None else "",
-        runs,
-        row.note,
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def _figure(values: Sequence[float] | None, unit: str) -> str:
-    if not values:
-        return ""
-    scaled = [value * UNITS[unit] for value in values]
-    spread = f" ({_short(min(scaled))} to {_short(max(scaled))})" if len(scaled) > 1 else ""
-    return f"{_short(statistics.median(scaled))} {unit}{spread}".strip()
-
-
-def _ratio(row: Row, above: str, below: str) -> str:
-    """The median of the ratios of paired repetitions, and their spread; of the medians if they don't pair."""
-    over, under = row.figures.get(above), row.figures.get(below)
-    if not over or not under or not all(under):
-        return ""
-    if len(over) != len(under):
-        return f"**{_short(statistics.median(over) / statistics.median(under))}**"
-    ratios = [one / other for one, other in zip(over, under, strict=True)]
-    spread = f" ({_short(min(ratios))} to {_short(max(ratios))})" if len(ratios) > 1 else ""
-    return f"**{_short(statistics.median(ratios))}**{spread}"
-
-
-def _short(value: float) -> str:
-    """Three digits that count."""
-    if value >= 99.5:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
