@@ -1,15 +1,11 @@
-"""Measure chainfold beside the least work possible and beside nirs4all's registry: prints ratios.
+"""Measure chainfold beside the least work possible and beside its peers, all in one run.
 
-    python benchmarks/run.py [--sizes 1000 10000] [--quick] [--out benchmarks/results]
+    python -m benchmarks [--sizes 1000 10000 100000] [--quick] [--only PART ...]
 
-What it needs is in `bench-requirements.txt` and `peers.txt`; without the peer its column stays empty.
+What it needs is in `bench-requirements.txt` and `nirs4all-requirements.txt`; a peer that is missing is left out.
 """
 
-import sys
-from pathlib import Path
+from benchmarks.suite import main
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from benchmarks.suite import main
-
     main()

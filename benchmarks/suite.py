@@ -1,92 +1,106 @@
-"""All rows, in order, and the page that holds them."""
+"""All rows, in order; the data that they leave, and the page and figures that are made of it."""
 
 import argparse
-import os
-import platform
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import costs, lookups, opening, registering, runs, writers
-from benchmarks.measuring import Table
-from benchmarks.shim import peer_is_installed
-from benchmarks.sides import Peer, microseconds_to_create_a_file
+from benchmarks import page, plot, store
+from benchmarks.bench import Bench
+from benchmarks.folders import microseconds_to_create_a_file
+from benchmarks.measuring import Budget
+from benchmarks.peers import ALL, installed
+from benchmarks.rows import (
+    filling,
+    orphans,
+    reading,
+    registering,
+    replaying,
+    running,
+    serialising,
+    starting,
+    writers,
+)
 
-_SMALLEST = 1_000
-_HUGE = 100_000
-
-_INTRODUCTION = """\
-# First figures
-
-{date}, Python {python}, {cores} cores, {system}; {versions}. Took {minutes:.1f} minutes.
-
-All sides ran in turn in one process, in another order each time. A figure is the median of its runs, with
-the smallest and the largest; a ratio is the median of the ratios of paired runs. Absolute times are this
-machine's, and whatever else it was doing; the ratios are the result. "Floor" is what no such registry can do
-without: serialise, digest, write, rename, append; it keeps no index and can look nothing up. nirs4all's own
-modules ran as published, with empty parent packages in place of those that import heavy libraries.
-
-Creating an empty file took {before:.0f} µs at the start and {after:.0f} µs at the end.
-Some 15 to 30 µs is a good sign: on ext4 it takes many times as long where thousands of files were
-removed in the last minutes, and that hides what is measured.
-
-"""
+_RESULTS = Path(__file__).parent / "results"
+_PARTS: dict[str, Callable[[Bench], None]] = {
+    "import": starting.measure,
+    "serialise": serialising.measure,
+    "fill": filling.measure,
+    "read": reading.measure,
+    "past": replaying.measure_past,
+    "replay": replaying.measure,
+    "verify": replaying.measure_verify,
+    "register": registering.measure,
+    "run": running.measure,
+    "writers": writers.measure,
+    "orphans": orphans.measure,
+    "rollback": running.measure_rollback,
+}
+_READERS = ("read", "past", "replay", "verify")
+"""They need what `fill` has filled."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure chainfold beside the floor and beside nirs4all.")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[_SMALLEST, 10_000])
-    parser.add_argument("--quick", action="store_true", help="1,000 records and few runs: below a minute")
-    parser.add_argument("--only", nargs="+", choices=list(_PARTS), default=list(_PARTS))
-    parser.add_argument("--out", type=Path, help="folder for first.md; without --quick or --only: results/")
-    options = parser.parse_args()
-    sizes = [_SMALLEST] if options.quick else sorted(options.sizes)
-    huge = [] if options.quick else [_HUGE]
-    peer = Peer() if peer_is_installed() else None
-    table = Table()
-    start = perf_counter()
-    creating = [microseconds_to_create_a_file()]
-    for name in options.only:
-        if name == "rollback":
-            creating.append(microseconds_to_create_a_file())
-        _PARTS[name](table, peer, sizes, huge, quick=options.quick)
-    page = _page(table, perf_counter() - start, creating)
-    print("\n" + page)
-    whole = not options.quick and options.only == list(_PARTS)
-    out = options.out or (Path(__file__).parent / "results" if whole else None)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "first.md").write_text(page, encoding="utf-8")
+    options = _options()
+    if options.render is not None:
+        _render(options.render, options.out or _RESULTS, readme=options.readme)
+        return
+    bench = _bench(options)
+    parts = [part for part in _PARTS if part in options.only or (part == "fill" and {*_READERS} & {*options.only})]
+    start, creating = perf_counter(), [microseconds_to_create_a_file()]
+    for part in parts:
+        print(f"\n{part}", flush=True)
+        _PARTS[part](bench)
+    creating.append(microseconds_to_create_a_file())
+    facts = store.facts(bench, perf_counter() - start, creating, quick=options.quick)
+    out: Path = options.out or (_RESULTS if options.only == list(_PARTS) and not options.quick else Path("bench-out"))
+    out.mkdir(parents=True, exist_ok=True)
+    store.write(out / f"{options.name}.json", facts, bench.results)
+    _render(out / f"{options.name}.json", out, readme=options.readme)
 
 
-_PARTS = {
-    "register": registering.measure,
-    "run": runs.measure,
-    "lookup": lookups.measure,
-    "open": opening.measure,
-    "costs": costs.measure,
-    "writers": writers.measure,
-    "rollback": runs.measure_rollback,
-}
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure chainfold beside its peers.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000], metavar="RECORDS")
+    parser.add_argument("--runs", type=int, nargs="+", metavar="OBJECTS", help="in one run; default: up to 10,000")
+    parser.add_argument("--rollbacks", type=int, nargs="+", metavar="OBJECTS", help="default: as --runs")
+    parser.add_argument("--peers", nargs="+", choices=ALL, default=list(ALL))
+    parser.add_argument("--only", nargs="+", choices=list(_PARTS), default=list(_PARTS), metavar="PART")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--limit", type=float, default=120, help="seconds that doing a thing once may take")
+    parser.add_argument("--patience", type=float, default=60, help="seconds after which it is not repeated")
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, and nothing else")
+    parser.add_argument("--name", default="bench", help="of the results' files")
+    parser.add_argument("--out", type=Path, help="folder for them; by default benchmarks/results, if all is measured")
+    parser.add_argument("--render", type=Path, metavar="JSON", help="measure nothing: page and figures of old results")
+    parser.add_argument("--readme", action="store_true", help="put the summary into the README, too")
+    return parser.parse_args()
 
 
-def _page(table: Table, seconds: float, creating: list[float]) -> str:
-    head = _INTRODUCTION.format(
-        date=datetime.now(UTC).date().isoformat(),
-        python=platform.python_version(),
-        cores=os.cpu_count(),
-        system=platform.system(),
-        versions=", ".join(map(_version, ("chainfold", "nirs4all", "joblib", "scikit-learn"))),
-        minutes=seconds / 60,
-        before=creating[0],
-        after=creating[-1],
+def _bench(options: argparse.Namespace) -> Bench:
+    here = [name for name in installed() if name in options.peers]
+    if missing := [name for name in options.peers if name not in here]:
+        print(f"not installed, so not measured: {', '.join(missing)}; see bench-requirements.txt")
+    if options.quick:
+        options.sizes, options.repetitions, options.limit, options.patience = [200, 2_000], 2, 20, 5
+        options.runs = options.runs or [200]
+    runs = options.runs or [size for size in sorted(options.sizes) if size <= 10_000]
+    return Bench(
+        sides=here,
+        sizes=sorted(options.sizes),
+        runs=sorted(runs),
+        rollbacks=sorted(options.rollbacks or runs),
+        count=100 if options.quick else 1_000,
+        manifests=50 if options.quick else 1_000,
+        budget=Budget(options.limit, options.patience, options.repetitions),
     )
-    return head + table.markdown()
 
 
-def _version(package: str) -> str:
-    try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:
-        return f"no {package}"
+def _render(data: Path, out: Path, *, readme: bool) -> None:
+    facts, results = store.read(data)
+    (out / f"{data.stem}.md").write_text(page.page(facts, results, data.stem), encoding="utf-8")
+    plot.draw(facts, results, out / f"{data.stem}.svg")
+    if readme:
+        page.into_readme(facts, results, Path(__file__).parents[1] / "README.md")
+    print(f"\nwritten: {', '.join(str(out / f'{data.stem}.{kind}') for kind in ('json', 'md', 'svg'))}")

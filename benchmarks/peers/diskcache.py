@@ -79,7 +79,7 @@ PEER = Peer(
     notes={
         "register": "blob and record as two values in one transaction, synchronous=FULL, all in its database",
         "run": "one transaction",
-        "fill": "a transaction for 10,000",
+        "fill": "a transaction for 1,000",
         "id": "record as pickle",
     },
 )

@@ -7,12 +7,11 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from benchmarks.peers.floor import BlobFolder
-from benchmarks.peers.protocol import CannotError, Peer, Unable, chunks, serialised
+from benchmarks.peers.protocol import CHUNK, CannotError, Peer, Unable, chunks, serialised
 from benchmarks.workload import Item, Key, Record
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
 
-_PAGE = 1_000
 
 
 class Artifact(Aggregate):  # type: ignore[misc]  # where the library is not installed
@@ -59,7 +58,7 @@ class Events(Unable):
         self._blobs.remove_uncommitted()
 
     def fill(self, records: Iterable[Record]) -> None:
-        for chunk in chunks(records, _PAGE):
+        for chunk in chunks(records):
             self._application.save(*map(Artifact, chunk))
 
     def by_id(self, key: Key) -> Any:
@@ -71,12 +70,12 @@ class Events(Unable):
         found: dict[str, Record] = {}
         start, events = 1, 0
         while True:
-            page = recorder.select_notifications(start, _PAGE)
+            page = recorder.select_notifications(start, CHUNK)
             for notification in page:
                 record = mapper.to_domain_event(notification).record
                 found[record["artifact_id"]] = record
             events += len(page)
-            if len(page) < _PAGE:
+            if len(page) < CHUNK:
                 return events
             start = page[-1].id + 1
 

@@ -103,5 +103,4 @@ PEER = Peer(
         "writers": "SQLite with its rollback journal, as MLflow sets it up",
     },
     pace=10,
-    questions=100,
 )

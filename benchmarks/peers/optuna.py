@@ -83,7 +83,7 @@ PEER = Peer(
     modules=("optuna.storages.journal",),
     notes={
         "register": "a finished trial, the record in its attributes; the blob as the floor writes it, all synced",
-        "fill": "its own lines, appended and synced by its file backend 10,000 at a time, instead of one by one",
+        "fill": "its own lines, appended and synced by its file backend 1,000 at a time, instead of one by one",
         "open": "replays the whole journal",
         "replay": "the same as opening it",
         "id": "asked for a trial by number: it has no other key; the artifact's id it would have to scan for",
@@ -91,5 +91,4 @@ PEER = Peer(
         "step": "has no index: scans all trials",
         "writers": "its open lock, the faster of its two",
     },
-    questions=1_000,
 )

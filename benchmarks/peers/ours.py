@@ -80,7 +80,7 @@ PEER = Peer(
     packages=("chainfold", "msgspec", "xxhash"),
     modules=("chainfold",),
     notes={
-        "fill": "`import_from_manifest` in parts of 10,000, each checked, indexed and made durable by itself",
+        "fill": "`import_from_manifest` in parts of 1,000, each checked, indexed and made durable by itself",
         "run": "synced once, at the commit",
     },
 )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from benchmarks.workload import Item, Key, Record
 
-CHUNK = 10_000
+CHUNK = 1_000
 """Records that are made durable together where many are loaded."""
 
 
@@ -116,7 +116,6 @@ class Peer:
         modules: What a program that uses it imports.
         notes: By row, how its work differs from that of the others.
         pace: How many times fewer objects it is given where it would take minutes.
-        questions: The largest number of lookups in a row that it can be asked in a minute or so.
     """
 
     title: str
@@ -125,7 +124,6 @@ class Peer:
     modules: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
     pace: int = 1
-    questions: int = 10_000
 
 
 def serialised(model: Any) -> bytes:

@@ -114,8 +114,8 @@ PEER = Peer(
     notes={
         "register": "WAL, synchronous=FULL; blob and record in one transaction; no past, no lineage, no checks",
         "run": "one transaction",
-        "fill": "executemany, a transaction for 10,000",
-        "replay": "decodes its rows and inserts them into a new table with the same indexes, a transaction for 10,000",
+        "fill": "executemany, a transaction for 1,000",
+        "replay": "decodes its rows and inserts them into a new table with the same indexes, a transaction for 1,000",
         "id": "record as JSON, decoded by msgspec, as chainfold's are",
     },
 )
