@@ -7,9 +7,11 @@ SOAK_STAMP := $(VENV)/.soak-installed
 SECONDS ?= 3600
 BENCH_VENV ?= .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
+SIZES ?= 1000000
+BENCH ?=
 WORKSPACE ?= demo-workspace
 
-.PHONY: help demo test lint format bench soak clean
+.PHONY: help demo test lint format bench bench-large soak clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/'
@@ -43,14 +45,18 @@ $(SOAK_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[soak]'
 	touch $(SOAK_STAMP)
 
-$(BENCH_STAMP): pyproject.toml constraints.txt benchmarks/peers.txt
+$(BENCH_STAMP): pyproject.toml constraints.txt benchmarks/bench-requirements.txt benchmarks/nirs4all-requirements.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]' -r benchmarks/bench-requirements.txt
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/nirs4all-requirements.txt
 	touch $(BENCH_STAMP)
 
-bench: $(BENCH_STAMP)  ## measure against the floor and against nirs4all, side by side (minutes)
-	$(BENCH_VENV)/bin/python benchmarks/run.py
+bench: $(BENCH_STAMP)  ## measure beside the floor and the peers, up to 100,000 records (minutes); BENCH="--quick" to try
+	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
+
+bench-large: $(BENCH_STAMP)  ## the same with 1,000,000 records (hours); SIZES="1000000 10000000" for more of chainfold
+	$(BENCH_VENV)/bin/python -m benchmarks --name large --sizes 1000 10000 100000 $(SIZES) \
+		--runs 1000 10000 100000 --rollbacks 1000 10000 20000 --limit 600 --patience 600 --readme $(BENCH)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

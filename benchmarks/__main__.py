@@ -2,7 +2,7 @@
 
     python -m benchmarks [--sizes 1000 10000 100000] [--quick] [--only PART ...]
 
-What it needs is in `bench-requirements.txt` and `nirs4all-requirements.txt`; a peer that is missing is left out.
+What it needs is in `bench-requirements.txt` and `nirs4all-requirements.txt`; a missing peer is left out.
 """
 
 from benchmarks.suite import main

@@ -1,4 +1,4 @@
-"""Objects as if fitted: real classes with real attributes, filled by a random generator, for a fit takes longer."""
+"""Objects as if fitted: real classes with real attributes, drawn at random, for a fit takes longer."""
 
 from typing import Any
 
@@ -33,7 +33,11 @@ def _pls(rng: np.random.Generator, numbers: int) -> PLSRegression:
     made = PLSRegression(n_components=components)
     for name in ("x_weights_", "x_loadings_", "x_rotations_", "_x_scores"):
         setattr(made, name, rng.normal(size=(features, components)))
-    made.coef_, made.intercept_, made.n_features_in_ = rng.normal(size=(1, features)), rng.normal(size=1), features
+    made.coef_, made.intercept_, made.n_features_in_ = (
+        rng.normal(size=(1, features)),
+        rng.normal(size=1),
+        features,
+    )
     return made
 
 

@@ -111,7 +111,7 @@ class Budget:
         expected = took[nearest] * (size / nearest) ** exponent
         if expected > self.limit:
             raise CannotError(
-                f"not begun: {duration(took[nearest])} at {nearest:,}, so about {duration(expected)} here, and "
+                f"not begun: {duration(took[nearest])} at {nearest:,}, so about {duration(expected)} here; "
                 f"the limit is {duration(self.limit)}"
             )
 

@@ -1,6 +1,7 @@
 """Results as a page: for each question a table, a side in each line, a size in each column."""
 
 import itertools
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,18 +14,20 @@ _INTRODUCTION = """\
 
 {date}, Python {python}, {cores} cores, {system}; {versions}. Took {minutes:.0f} minutes.{quick}
 
-All sides were measured in one run, in turn, in another order each time. A figure is the median of up to {repetitions}
-repetitions, with the smallest and the largest in brackets; where there were fewer, how many. **Bold** is the ratio to
-chainfold: the median of the ratios of paired repetitions, 2 × is twice the time (or bytes). *10 ×* says by how much
-a figure grows from each size to the next that is ten times as large. Absolute times are this machine's, and
-whatever else it was doing; ratios and growth are the result.
+All sides were measured in one run, in turn, in another order each time. A figure is the median of up to
+{repetitions} repetitions, with the smallest and the largest in brackets; where there were fewer, how
+many. **Bold** is the ratio to chainfold: the median of the ratios of paired repetitions; for times and
+bytes less is better, for what is done a second more is. *10 ×* says by how much a figure grows from each
+size to the next that is ten times as large. Absolute times are this machine's, and whatever else it was
+doing; ratios and growth are the result.
 
-What would have taken longer than {limit} was not begun, or was stopped; the table says so. Sides differ in what they
-do for the same call: the notes say how. Those who keep one state only have it easier than a log that forgets
-nothing; those who sync nothing have it easier than those that do.
+What would have taken longer than {limit} was not begun, or was stopped; the table says so. Sides differ
+in what they do for the same call: the notes say how. Those that keep one state only have it easier than a
+log that forgets nothing; those that sync nothing have it easier than those that do.
 
-Creating an empty file took {before:.0f} µs at the start and {after:.0f} µs at the end. Some 15 to 30 µs is a good
-sign: on ext4 it takes many times as long where thousands of files were removed in the last minutes.
+Creating an empty file took {before:.0f} µs at the start and {after:.0f} µs at the end. Some 15 to 30 µs
+is a good sign: on ext4 it takes many times as long where thousands of files were removed in the last
+minutes.
 
 ![Time against size, for chainfold and its peers]({figure}.svg)
 """
@@ -32,11 +35,14 @@ _SUMMARY = (
     "register", "run", "rollback", "open", "id", "id-again", "prefix", "step", "past", "replay-1", "memory",
     "orphans-again", "verify-1", "writers", "import", "help",
 )  # fmt: skip
-_BEGIN, _END = "<!-- measured: made by `make bench`, not by hand -->", "<!-- end of what was measured -->"
+_BEGIN, _END = (
+    "<!-- measured: made by `make bench-large`, not by hand -->",
+    "<!-- end of what was measured -->",
+)
 
 
 def page(facts: Facts, results: Results, figure: str) -> str:
-    before, after = facts["creating"]
+    before, after = facts["creating"][0], facts["creating"][-1]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     head = _INTRODUCTION.format(
         **{name: facts[name] for name in ("date", "python", "cores", "system", "minutes", "repetitions")},
@@ -54,7 +60,10 @@ def page(facts: Facts, results: Results, figure: str) -> str:
 
 def summary(facts: Facts, results: Results) -> str:
     """One line a question, at the largest size that chainfold was asked at."""
-    lines = ["| | records | chainfold | floor | SQLite | the best of the others |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| | records | chainfold | floor | SQLite | the best of the others |",
+        "|---|---|---|---|---|---|",
+    ]
     ours = facts["ours"]
     for key in _SUMMARY:
         answered = [cell for cell in results.cells if cell.question == key and cell.values]
@@ -65,26 +74,34 @@ def summary(facts: Facts, results: Results) -> str:
         others = [cell for side, cell in here.items() if side not in (ours, "floor", "sqlite")]
         best = min(others, key=lambda cell: cell.median, default=None)
         shown = [_short_cell(key, here.get(side)) for side in (ours, "floor", "sqlite")]
-        named = f"{_short_cell(key, best)} {facts['titles'].get(best.side, best.side)}" if best is not None else ""
+        named = (
+            f"{_short_cell(key, best)} {facts['titles'].get(best.side, best.side)}"
+            if best is not None
+            else ""
+        )
         size = f"{max(sizes):,}" if max(sizes) else ""
         lines.append(f"| {BY_KEY[key].title} | {size} | {' | '.join(shown)} | {named} |")
     return "\n".join(lines) + "\n"
 
 
-def into_readme(facts: Facts, results: Results, readme: Path) -> None:
+def into_readme(facts: Facts, results: Results, figure: str, readme: Path) -> None:
     """Put the summary where the README has the marks for it."""
     text = readme.read_text(encoding="utf-8")
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise ValueError(f"{readme} has no lines {_BEGIN!r} and {_END!r} to put the summary between")
-    readme.write_text(f"{before}{_BEGIN}\n{summary(facts, results)}{_END}{after}", encoding="utf-8")
+    image = f"![Time against size, for chainfold and its peers](benchmarks/results/{figure}.svg)"
+    address = f"benchmarks/results/{figure}.md"
+    link = f"All figures, and how the sides differ in what they do: [{address}]({address})."
+    shown = "\n".join([_BEGIN, summary(facts, results), image, "", link, _END])
+    readme.write_text(before + shown + after, encoding="utf-8")
 
 
 def _table(facts: Facts, results: Results, question: Question) -> str:
-    sizes = [size for size in results.sizes(question.key)]
+    sizes = results.sizes(question.key)
     cells = [cell for cell in results.cells if cell.question == question.key]
-    sides = list(dict.fromkeys([name for name in facts["titles"]] + [cell.side for cell in cells]))
+    sides = list(dict.fromkeys([*facts["titles"], *(cell.side for cell in cells)]))
     shown_sizes = [f"{size:,}" if size else "" for size in sizes]
     head = ["", *shown_sizes, *(["10 ×"] if len(sizes) > 1 else []), "note"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
@@ -92,33 +109,34 @@ def _table(facts: Facts, results: Results, question: Question) -> str:
         own = {cell.size: cell for cell in cells if cell.side == side}
         if not own:
             continue
-        row = [_shown(question, own.get(size), results, facts["ours"]) for size in sizes]
+        row = [_shown(facts, question, own.get(size), results) for size in sizes]
         if len(sizes) > 1:
             row.append(_growth(own))
         notes = [facts["notes"].get(side, {}).get(question.differs, ""), *_refusals(own)]
         row.append("; ".join(filter(None, notes)))
         lines.append(f"| {facts['titles'].get(side, side)} | {' | '.join(row)} |")
     note = f"{question.note[0].upper()}{question.note[1:]}.\n\n" if question.note else ""
-    return f"## {question.title}\n\n{note}" + "\n".join(lines) + "\n"
+    level = "###" if question.title.startswith("…") else "##"
+    return f"{level} {question.title}\n\n{note}" + "\n".join(lines) + "\n"
 
 
-def _shown(question: Question, cell: Cell | None, results: Results, ours: str) -> str:
+def _shown(facts: Facts, question: Question, cell: Cell | None, results: Results) -> str:
     if cell is None or not cell.values:
-        return "–" if cell is not None else ""
+        return "no" if cell is not None else ""
+    ours, repetitions = facts["ours"], facts["repetitions"]
     values = _in_unit(question, list(cell.values.values()))
     middle = _in_unit(question, [cell.median])[0]
-    text = f"{_short(middle)} {question.unit}".strip()
-    if question.unit == "/s":
-        text = f"{_short(middle)}/s"
+    text = _with_unit(question, middle)
     if len(values) > 1 and max(values) > min(values):
-        text += f" ({_short(min(values))}–{_short(max(values))})"
+        text += f" ({_short(min(values))} to {_short(max(values))}"
+        text += f", {len(values)} times)" if len(values) < repetitions else ")"
     elif len(values) == 1:
         text += " (once)"
     reference = results.find(question.key, ours, cell.size)
     if reference is not None and reference.values and cell.side != ours and question.unit:
-        ratios = sorted(paired(cell, reference))
+        ratios = paired(reference, cell) if question.rate else paired(cell, reference)
         if ratios:
-            text += f" **{_short(ratios[len(ratios) // 2])} ×**"
+            text += f" **{_short(statistics.median(ratios))} ×**"
     return text
 
 
@@ -132,7 +150,10 @@ def _refusals(own: dict[int, Cell]) -> list[str]:
 
 def _growth(own: dict[int, Cell]) -> str:
     answered = sorted(size for size, cell in own.items() if cell.values)
-    steps = [own[high].median / own[low].median for low, high in itertools.pairwise(answered) if high == 10 * low]
+    pairs = [
+        (own[low].median, own[high].median) for low, high in itertools.pairwise(answered) if high == 10 * low
+    ]
+    steps = [high / low for low, high in pairs if low]
     return ", ".join(map(_short, steps))
 
 
@@ -140,8 +161,11 @@ def _short_cell(key: str, cell: Cell | None) -> str:
     if cell is None or not cell.values:
         return ""
     question = BY_KEY[key]
-    number = _short(_in_unit(question, [cell.median])[0])
-    return f"{number}/s" if question.rate else f"{number} {question.unit}".strip()
+    return _with_unit(question, _in_unit(question, [cell.median])[0])
+
+
+def _with_unit(question: Question, value: float) -> str:
+    return f"{_short(value)}/s" if question.rate else f"{_short(value)} {question.unit}".strip()
 
 
 def _in_unit(question: Question, values: Sequence[float]) -> list[float]:

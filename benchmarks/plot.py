@@ -52,14 +52,14 @@ def draw(facts: Facts, results: Results, path: Path) -> None:
         print("no figure: matplotlib is not installed")
         return
     mpl.use("svg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     panels = [question for question in QUESTIONS if question.drawn and _lines(results, question)]
     if not panels:
         return
     rows = -(-(len(panels) + 1) // _COLUMNS)
     with mpl.rc_context(_SETTINGS):
-        figure, grid = pyplot.subplots(
+        figure, grid = plt.subplots(
             rows, _COLUMNS, figsize=(12.5, 2.9 * rows), layout="constrained", squeeze=False
         )
         axes = list(grid.flat)
@@ -69,7 +69,7 @@ def draw(facts: Facts, results: Results, path: Path) -> None:
             axis.set_axis_off()
         _legend(axes[len(panels)], facts, results, panels)
         figure.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
+        plt.close(figure)
 
 
 def _lines(results: Results, question: Question) -> dict[str, list[tuple[int, float]]]:
@@ -105,7 +105,7 @@ def _panel(axis: Any, question: Question, results: Results) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_minor_locator(NullLocator())
     axis.grid(visible=True, color=_INK, alpha=0.25, linewidth=0.6)
-    axis.set_title(_wrapped(question.title))
+    axis.set_title(question.drawn)
     axis.set_xlabel("objects in the run" if question.key == "run" else "records")
 
 
@@ -122,11 +122,3 @@ def _legend(axis: Any, facts: Facts, results: Results, panels: list[Question]) -
         if side in drawn
     ]  # fmt: skip
     axis.legend(handles=handles, loc="center left", frameon=False, fontsize=10, labelspacing=0.7)
-
-
-def _wrapped(title: str, width: int = 36) -> str:
-    """In two lines at most, so that panels keep their height."""
-    if len(title) <= width:
-        return title
-    cut = title.rfind(" ", 0, width)
-    return f"{title[:cut]}\n{title[cut + 1 :]}"

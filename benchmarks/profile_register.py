@@ -110,11 +110,13 @@ def _seconds(
     count: int, *, outside: bool, profile: cProfile.Profile | None = None, stages: Stages | None = None
 ) -> float:
     """Seconds to register that many, after fifty that do not count."""
-    from benchmarks.sides import chainfold, register, workspace
+    from benchmarks.folders import workspace
+    from benchmarks.peers.ours import DATASET, register
     from benchmarks.workload import items
 
-    folder = workspace()
-    registry = chainfold(folder)
+    from chainfold import ArtifactRegistry
+
+    registry = ArtifactRegistry(workspace(), DATASET)
     if not outside:
         registry.start_run()
     for item in items(50, first=10 * count):

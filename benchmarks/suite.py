@@ -47,33 +47,47 @@ def main() -> None:
         _render(options.render, options.out or _RESULTS, readme=options.readme)
         return
     bench = _bench(options)
-    parts = [part for part in _PARTS if part in options.only or (part == "fill" and {*_READERS} & {*options.only})]
+    parts = [
+        part for part in _PARTS if part in options.only or (part == "fill" and {*_READERS} & {*options.only})
+    ]
     start, creating = perf_counter(), [microseconds_to_create_a_file()]
     for part in parts:
         print(f"\n{part}", flush=True)
         _PARTS[part](bench)
     creating.append(microseconds_to_create_a_file())
     facts = store.facts(bench, perf_counter() - start, creating, quick=options.quick)
-    out: Path = options.out or (_RESULTS if options.only == list(_PARTS) and not options.quick else Path("bench-out"))
+    out: Path = options.out or (
+        _RESULTS if options.only == list(_PARTS) and not options.quick else Path("bench-out")
+    )
     out.mkdir(parents=True, exist_ok=True)
     store.write(out / f"{options.name}.json", facts, bench.results)
     _render(out / f"{options.name}.json", out, readme=options.readme)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure chainfold beside its peers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure chainfold beside its peers."
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000], metavar="RECORDS")
-    parser.add_argument("--runs", type=int, nargs="+", metavar="OBJECTS", help="in one run; default: up to 10,000")
+    parser.add_argument(
+        "--runs", type=int, nargs="+", metavar="OBJECTS", help="in one run; default: up to 10,000"
+    )
     parser.add_argument("--rollbacks", type=int, nargs="+", metavar="OBJECTS", help="default: as --runs")
     parser.add_argument("--peers", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument("--only", nargs="+", choices=list(_PARTS), default=list(_PARTS), metavar="PART")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--limit", type=float, default=120, help="seconds that doing a thing once may take")
     parser.add_argument("--patience", type=float, default=60, help="seconds after which it is not repeated")
-    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, and nothing else")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes: shows that it works, and nothing else"
+    )
     parser.add_argument("--name", default="bench", help="of the results' files")
-    parser.add_argument("--out", type=Path, help="folder for them; by default benchmarks/results, if all is measured")
-    parser.add_argument("--render", type=Path, metavar="JSON", help="measure nothing: page and figures of old results")
+    parser.add_argument(
+        "--out", type=Path, help="folder for them; by default benchmarks/results, if all is measured"
+    )
+    parser.add_argument(
+        "--render", type=Path, metavar="JSON", help="measure nothing: page and figures of old results"
+    )
     parser.add_argument("--readme", action="store_true", help="put the summary into the README, too")
     return parser.parse_args()
 
@@ -102,5 +116,5 @@ def _render(data: Path, out: Path, *, readme: bool) -> None:
     (out / f"{data.stem}.md").write_text(page.page(facts, results, data.stem), encoding="utf-8")
     plot.draw(facts, results, out / f"{data.stem}.svg")
     if readme:
-        page.into_readme(facts, results, Path(__file__).parents[1] / "README.md")
+        page.into_readme(facts, results, data.stem, Path(__file__).parents[1] / "README.md")
     print(f"\nwritten: {', '.join(str(out / f'{data.stem}.{kind}') for kind in ('json', 'md', 'svg'))}")

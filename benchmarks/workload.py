@@ -1,8 +1,8 @@
 """What is registered: the artifacts of a search over preprocessings, in pipelines of twenty.
 
-Each pipeline has four preprocessing steps that all its folds share, three data sources that are scaled apart, a
-splitter, an encoder, ten models (two branches of five folds), and a meta-model that stacks those ten. The four
-preprocessings are drawn from thirty; so pipelines share the beginnings of chains, and no two the whole of four.
+Each pipeline has four preprocessing steps that all its folds share, three data sources that are scaled apart,
+a splitter, an encoder, ten models (two branches of five folds), and a meta-model that stacks those ten. The
+preprocessings are four of thirty: pipelines share the beginnings of chains, and no two of them all four.
 
 Item number n is the same for everybody, in any process: it can be asked for without being listed.
 """
@@ -26,8 +26,8 @@ CHAINS_BELOW_PREFIX: Final = 9
 _OPERATORS: Final = (
     "Autoscale", "Baseline", "Binning", "Clipping", "Detrend", "Derivate", "EMSC", "Filtered", "Gaussian",
     "Haar", "Inverse", "Kubelka", "LSNV", "LogTransform", "MSC", "MinMaxScaler", "Normalize", "OSC",
-    "PolyFit", "Quantile", "Resampler", "RobustScaler", "RSNV", "SavGol", "SNV", "Smoothing", "StandardScaler",
-    "Trend", "Wavelet", "Yeo",
+    "PolyFit", "Quantile", "Resampler", "RobustScaler", "RSNV", "SavGol", "SNV", "Smoothing",
+    "StandardScaler", "Trend", "Wavelet", "Yeo",
 )  # fmt: skip
 _PIPELINES: Final = len(_OPERATORS) ** 4
 _STRIDE, _OFFSET = 618_229, 20_261
@@ -59,7 +59,7 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Item:
-    """One registration. Attributes as in a record; `model` is what is registered, None where only records are."""
+    """One registration. Attributes as in a record; `model` is what is registered, None for a record alone."""
 
     number: int
     pipeline_id: str
@@ -232,7 +232,13 @@ def _sources(place: int) -> range:
 def _params(place: int, pipeline: int) -> dict[str, Any]:
     if place in _MODELS:
         components = 2 + pipeline % 23
-        return {"n_components": components, "scale": True, "max_iter": 500, "tol": 1e-06, "rmse": 1 / components}
+        return {
+            "n_components": components,
+            "scale": True,
+            "max_iter": 500,
+            "tol": 1e-06,
+            "rmse": 1 / components,
+        }
     if place == _MODELS.stop:
         return {"fit_intercept": True, "positive": False, "cv": FOLDS}
     return {"copy": True, "with_mean": True, "with_std": bool(pipeline % 2)}

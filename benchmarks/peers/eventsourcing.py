@@ -13,7 +13,6 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
 
 
-
 class Artifact(Aggregate):  # type: ignore[misc]  # where the library is not installed
     """One artifact; its id follows from the artifact's, so that it can be found."""
 
@@ -95,7 +94,7 @@ PEER = Peer(
     packages=("eventsourcing",),
     modules=("eventsourcing.application", "eventsourcing.sqlite"),
     notes={
-        "register": "an aggregate's first event, SQLite with WAL and synchronous=FULL; the blob as the floor writes it",
+        "register": "an aggregate's first event, synchronous=FULL; the blob as the floor writes it",
         "run": "aggregates are gathered in memory and saved together at the commit; blobs as the floor's",
         "rollback": "what was gathered is forgotten, and the files removed",
         "fill": "1,000 aggregates with each save",

@@ -125,7 +125,7 @@ PEER = Peer(
     "floor",
     Floor,
     notes={
-        "register": "serialise, digest, write, sync, rename, sync, append, sync: no index, no check, no lookup",
+        "register": "serialise, digest, write, sync, rename, sync, append, sync; no index, no check",
         "run": "the same without syncing, then all synced at the commit",
     },
 )

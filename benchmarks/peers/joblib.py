@@ -47,7 +47,7 @@ PEER = Peer(
     packages=("joblib",),
     modules=("joblib",),
     notes={
-        "register": "syncs nothing, digests no bytes (its key is a digest of the id); object and record in one pickle",
+        "register": "syncs nothing, digests the id instead of the bytes; object and record in one pickle",
         "fill": "one call a record, not synced: it has no bulk way",
         "id": "a folder and two files for each record",
     },

@@ -48,7 +48,9 @@ class MLflow(Unable):
             for name, value in record.items()
             if name != "params" and value is not None
         }
-        run: str = self._client.create_run(self._experiment, tags=tags, run_name=record["artifact_id"]).info.run_id
+        run: str = self._client.create_run(
+            self._experiment, tags=tags, run_name=record["artifact_id"]
+        ).info.run_id
         named = [Param(name, json.dumps(value)) for name, value in record["params"].items()]
         self._client.log_batch(run, params=named, tags=[RunTag("registered", "true")])
         return run
@@ -97,7 +99,7 @@ PEER = Peer(
     packages=("mlflow-skinny", "SQLAlchemy", "alembic"),
     modules=("mlflow.tracking",),
     notes={
-        "register": "a run with tags, parameters and a file: three calls; its database is synced, its files are not",
+        "register": "a run with tags, parameters and a file; its database is synced, its files are not",
         "fill": "create_run and log_batch for each record: it has no bulk way; no files",
         "id": "by search_runs on a tag: its own id is random",
         "writers": "SQLite with its rollback journal, as MLflow sets it up",

@@ -82,8 +82,8 @@ PEER = Peer(
     packages=("optuna",),
     modules=("optuna.storages.journal",),
     notes={
-        "register": "a finished trial, the record in its attributes; the blob as the floor writes it, all synced",
-        "fill": "its own lines, appended and synced by its file backend 1,000 at a time, instead of one by one",
+        "register": "a trial with the record as attributes; the blob as the floor writes it, all synced",
+        "fill": "lines as it writes them, given to its file backend 1,000 at a time, not one by one",
         "open": "replays the whole journal",
         "replay": "the same as opening it",
         "id": "asked for a trial by number: it has no other key; the artifact's id it would have to scan for",

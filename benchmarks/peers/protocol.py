@@ -111,7 +111,7 @@ class Peer:
 
     Attributes:
         title: Its name in tables and figures.
-        open_store: Opens the store in a folder, or makes it; `synced`: what it says must be durable when it says so.
+        open_store: Opens the store in a folder, or makes it; `synced`: whether to be durable.
         packages: Distributions whose versions belong to the result.
         modules: What a program that uses it imports.
         notes: By row, how its work differs from that of the others.
@@ -138,7 +138,9 @@ def serialised(model: Any) -> bytes:
 def in_fold_order(found: Iterable[Any]) -> Sequence[Any]:
     """Of plain records, the models that have a fold, by fold."""
     models = [
-        each for each in found if each["fold_id"] is not None and each["artifact_type"] in ("model", "meta_model")
+        each
+        for each in found
+        if each["fold_id"] is not None and each["artifact_type"] in ("model", "meta_model")
     ]
     return sorted(models, key=lambda each: each["fold_id"])
 

@@ -23,7 +23,7 @@ def stand_in_for_packages(names: tuple[str, ...] = PEER_PACKAGES) -> None:
     """Put empty packages in place of the peer's own, so that only its registry's modules are imported."""
     spec = importlib.util.find_spec(names[0])
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"{names[0]} is not installed: see benchmarks/peers.txt")
+        raise ModuleNotFoundError(f"{names[0]} is not installed: see benchmarks/nirs4all-requirements.txt")
     root = Path(spec.submodule_search_locations[0]).parent
     for name in names:
         if name not in sys.modules:

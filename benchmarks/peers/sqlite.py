@@ -112,10 +112,10 @@ PEER = Peer(
     SQLite,
     modules=("sqlite3",),
     notes={
-        "register": "WAL, synchronous=FULL; blob and record in one transaction; no past, no lineage, no checks",
+        "register": "WAL, synchronous=FULL; blob and record in one transaction; no past, no checks",
         "run": "one transaction",
         "fill": "executemany, a transaction for 1,000",
-        "replay": "decodes its rows and inserts them into a new table with the same indexes, a transaction for 1,000",
+        "replay": "decodes its rows, puts them into a new table with the same indexes, 1,000 at once",
         "id": "record as JSON, decoded by msgspec, as chainfold's are",
     },
 )

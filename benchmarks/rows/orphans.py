@@ -31,7 +31,7 @@ def measure(bench: Bench) -> None:
 
 
 def _in_process(bench: Bench, name: str, folder: str, _: int) -> Metrics:
-    return fresh.call("benchmarks.rows.orphans:scan", bench.budget.limit, name=name, folder=folder)
+    return fresh.call("benchmarks.rows.orphans:scan", bench.timeout(name), name=name, folder=folder)
 
 
 def scan(name: str, folder: str) -> Metrics:

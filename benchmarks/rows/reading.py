@@ -51,7 +51,12 @@ def _refuse_unfilled(bench: Bench, name: str, size: int) -> None:
 def _probe(bench: Bench, name: str, size: int, repetition: int) -> Metrics:
     folder = str(bench.filled[name, size])
     found = fresh.call(
-        "benchmarks.rows.reading:probe", bench.budget.limit, name=name, folder=folder, size=size, seed=repetition
+        "benchmarks.rows.reading:probe",
+        bench.timeout(name),
+        name=name,
+        folder=folder,
+        size=size,
+        seed=repetition,
     )
     for question, reason in found.pop("refused").items():
         bench.results.refuse(question, size, name, reason)

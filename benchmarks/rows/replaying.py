@@ -57,7 +57,7 @@ def measure_past(bench: Bench) -> None:
 
 def _in_process(bench: Bench, target: str, name: str, size: int, cores: int, repetition: int) -> Metrics:
     return fresh.call(
-        f"benchmarks.rows.replaying:{target}", bench.budget.limit,
+        f"benchmarks.rows.replaying:{target}", bench.timeout(name),
         name=name, folder=str(bench.filled[name, size]), cores=cores, seed=repetition,
     )  # fmt: skip
 

@@ -36,7 +36,7 @@ def measure_rollback(bench: Bench) -> None:
 def _in_process(bench: Bench, target: str, name: str, size: int, _: int) -> Metrics:
     folder = str(workspace())
     return fresh.call(
-        f"benchmarks.rows.running:{target}", bench.budget.limit, name=name, folder=folder, size=size
+        f"benchmarks.rows.running:{target}", bench.timeout(name), name=name, folder=folder, size=size
     )
 
 

@@ -23,7 +23,9 @@ def measure(bench: Bench) -> None:
         if name != FLOOR
     }
     bench.results.add("import", 0, bench.ask("import", ["import"], 0, sides), "import")
-    commands: dict[str, Side] = {"an empty Python program": functools.partial(_ran, [sys.executable, "-c", ""])}
+    commands: dict[str, Side] = {
+        "an empty Python program": functools.partial(_ran, [sys.executable, "-c", ""])
+    }
     for name, command in _COMMANDS.items():
         found = shutil.which(command, path=str(Path(sys.executable).parent))
         if name in bench.sides and found is not None:
