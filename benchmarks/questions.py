@@ -117,6 +117,13 @@ QUESTIONS: Final = (
     ),
     Question("replay-all", "… on all cores: events", "/s", "", "replay", rate=True),
     Question(
+        "replay-opening",
+        "… by opening a workspace whose snapshots are gone: events",
+        "/s",
+        "to the answer to the first lookup",
+        rate=True,
+    ),
+    Question(
         "verify-1",
         "Verify the whole log, on one core",
         "µs",

@@ -80,6 +80,7 @@ PEER = Peer(
         "register": "blob and record as two values in one transaction, synchronous=FULL, all in its database",
         "run": "one transaction",
         "fill": "a transaction for 1,000",
+        "open": "of its memory up to 64 MB are pages of its database, mapped",
         "id": "record as pickle",
     },
 )

@@ -99,6 +99,7 @@ PEER = Peer(
         "rollback": "what was gathered is forgotten, and the files removed",
         "fill": "1,000 aggregates with each save",
         "id": "replays the aggregate, here of one event",
+        "past": "has its log, and no query but of the present: it would have to be replayed up to there",
         "replay": "reads and decodes all events into one dict by id: no other index",
     },
 )

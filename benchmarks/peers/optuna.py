@@ -85,6 +85,7 @@ PEER = Peer(
         "register": "a trial with the record as attributes; the blob as the floor writes it, all synced",
         "fill": "lines as it writes them, given to its file backend 1,000 at a time, not one by one",
         "open": "replays the whole journal",
+        "past": "has its log, and no query but of the present: it would have to be replayed up to there",
         "replay": "the same as opening it",
         "id": "asked for a trial by number: it has no other key; the artifact's id it would have to scan for",
         "prefix": "has no index: scans all trials",

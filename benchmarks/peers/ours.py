@@ -82,5 +82,6 @@ PEER = Peer(
     notes={
         "fill": "`import_from_manifest` in parts of 1,000, each checked, indexed and made durable by itself",
         "run": "synced once, at the commit",
+        "replay": "`rebuild`, which also compares the outcome with the state that was held",
     },
 )

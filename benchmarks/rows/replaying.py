@@ -3,6 +3,8 @@
 import functools
 import os
 import random
+import shutil
+import tempfile
 from pathlib import Path
 from time import perf_counter
 
@@ -26,6 +28,10 @@ def measure(bench: Bench) -> None:
             }
             samples = bench.ask(question, [question], size, sides)
             bench.results.add(question, size, samples, "each")
+        if (OURS, size) in bench.filled:
+            side = functools.partial(_in_process, bench, "opened_without_snapshots", OURS, size, 0)
+            samples = bench.ask("replay-opening", ["replay-opening"], size, {OURS: side})
+            bench.results.add("replay-opening", size, samples, "each")
 
 
 def measure_verify(bench: Bench) -> None:
@@ -76,6 +82,21 @@ def replayed(name: str, folder: str, cores: int, seed: int) -> Metrics:
     took = perf_counter() - start
     store.close()
     return {"each": took / events}
+
+
+def opened_without_snapshots(name: str, folder: str, cores: int, seed: int) -> Metrics:
+    """What a workspace costs whose snapshots were deleted: a copy of it is opened, and asked."""
+    del name, cores, seed
+    with tempfile.TemporaryDirectory(dir=Path(folder).parent) as copy:
+        leave_out = shutil.ignore_patterns("snapshots")
+        shutil.copytree(Path(folder) / "log", Path(copy) / "log", ignore=leave_out)
+        start = perf_counter()
+        registry = Chainfold(Path(copy), True).registry  # noqa: FBT003 - it always is
+        assert registry.resolve(key(0).artifact_id) is not None
+        took = perf_counter() - start
+        metrics = {"each": took / registry.position}
+        registry.close()
+    return metrics
 
 
 def verified(name: str, folder: str, cores: int, seed: int) -> Metrics:
