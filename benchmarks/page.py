@@ -71,7 +71,8 @@ def summary(facts: Facts, results: Results) -> str:
         if not sizes:
             continue
         here = {cell.side: cell for cell in answered if cell.size == max(sizes)}
-        others = [cell for side, cell in here.items() if side not in (ours, "floor", "sqlite")]
+        rest = here.keys() - {ours, "floor", "sqlite"}
+        others = [here[side] for side in rest & facts["titles"].keys() or rest]
         best = min(others, key=lambda cell: cell.median, default=None)
         shown = [_short_cell(key, here.get(side)) for side in (ours, "floor", "sqlite")]
         named = (
