@@ -80,7 +80,7 @@ PEER = Peer(
     packages=("chainfold", "msgspec", "xxhash"),
     modules=("chainfold",),
     notes={
-        "fill": "`import_from_manifest` in parts of 1,000, each checked, indexed and made durable by itself",
+        "fill": "`import_from_manifest`, 1,000 at a time; each record is checked, and its file looked for",
         "run": "synced once, at the commit",
         "replay": "`rebuild`, which also compares the outcome with the state that was held",
     },
