@@ -223,7 +223,10 @@ def _sources(place: int) -> range:
     if place < _PREPROCESSINGS:
         return range(max(0, place - 1), place)
     if place in _MODELS:
-        return range(_PREPROCESSINGS, _SPLITTER)[slice((place - _MODELS.start) // FOLDS, _SOURCES)]
+        second = place >= _MODELS.start + FOLDS  # its branch joins two sources
+        return (
+            range(_PREPROCESSINGS + 1, _SPLITTER) if second else range(_PREPROCESSINGS, _PREPROCESSINGS + 1)
+        )
     if place == _MODELS.stop:
         return _MODELS
     return range(_PREPROCESSINGS - 1, _PREPROCESSINGS)
