@@ -13,7 +13,7 @@ class Question:
         title: What is measured.
         unit: Of the figures, a key of `UNITS`.
         note: How it is measured, for all sides; with `rate` shown as so many a second.
-        differs: Which of a side's notes say how it differs.
+        differs: Which of a side's notes, by their names, say how it differs.
         rate: Whether figures are shown as how many a second.
         drawn: Title of the panel of the figure that shows it; "" if none does.
     """
@@ -144,7 +144,7 @@ QUESTIONS: Final = (
         "Four processes register at once: objects",
         "/s",
         "each synced, all of them together; counted afterwards: none is lost",
-        "writers",
+        "register writers",
         rate=True,
     ),
     Question("unfair", "… the slowest process's time against the fastest's", "", "", "writers"),
