@@ -33,9 +33,8 @@ minutes.
 """
 _SUMMARY = {
     "register": "register, durable when it returns",
-    "run": "register in a run",
+    "whole-run": "register in a run, its commit included",
     "slowdown": "the last 1,000 of those against the first",
-    "commit": "its commit, for each object",
     "rollback": "roll a run back",
     "open": "open, first lookup, in a fresh process",
     "id": "id to record, the first time",
@@ -55,8 +54,8 @@ _SUMMARY = {
 }
 """Questions of the README's table, and what they are called there."""
 _CAVEAT = (
-    "Sides that promise less have it easier: nirs4all and joblib.Memory sync nothing, SQLite and diskcache keep the "
-    "last\nstate alone, nirs4all finds 9 of the 17."
+    "Sides that promise less have it easier: nirs4all and joblib.Memory sync nothing, SQLite and diskcache\n"
+    "keep the last state alone, nirs4all finds 9 of the 17."
 )
 _BEGIN, _END = (
     "<!-- measured: made by `make bench-large`, not by hand -->",

@@ -100,13 +100,14 @@ def _panel(axis: Any, question: Question, results: Results) -> None:
     low, high = axis.get_ylim()
     if high < 20 * low:  # a panel of one decade would make noise look like a trend
         axis.set_ylim(low / 3, high * 3)
+    axis.set_xticks(sizes)
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.yaxis.set_major_formatter(EngFormatter(unit=_UNITS.get(question.unit, "s")))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_minor_locator(NullLocator())
     axis.grid(visible=True, color=_INK, alpha=0.25, linewidth=0.6)
     axis.set_title(question.drawn)
-    axis.set_xlabel("objects in the run" if question.key == "run" else "records")
+    axis.set_xlabel("objects in the run" if question.key == "whole-run" else "records")
 
 
 def _legend(axis: Any, facts: Facts, results: Results, panels: list[Question]) -> None:

@@ -44,10 +44,16 @@ QUESTIONS: Final = (
         "µs",
         "for each object, without the commit, which makes all durable",
         "run",
-        drawn="Register in a run, each",
     ),
     Question("commit", "… the commit", "µs", "for each object of the run", "run"),
-    Question("whole-run", "… both together", "µs", "for each object", "run"),
+    Question(
+        "whole-run",
+        "… both together",
+        "µs",
+        "for each object",
+        "run",
+        drawn="Register in a run, with its commit",
+    ),
     Question("slowdown", "… the last 1,000 against the first 1,000", "", "1 is flat", "run"),
     Question("rollback", "Roll a run back", "ms", "the whole run, its files included", "rollback"),
     Question(
