@@ -159,8 +159,15 @@ class Dataset:
         """Fold entries; of a long log only so many are held in memory before they go to a snapshot."""
         for entry in entries:
             self.projections.apply(entry)
-            if self._tail >= TAIL_LIMIT * self._patience:
+            if self._tail >= TAIL_LIMIT * self._reluctance():
                 self._save()
+
+    def _reluctance(self) -> int:
+        """How many times longer than else to wait with a snapshot.
+
+        What an open run has registered would be in it, and be shown row by row after it, at each opening.
+        """
+        return self._patience * (2 if self.projections.runs.all_open() else 1)
 
     @property
     def _tail(self) -> int:
@@ -175,7 +182,7 @@ class Dataset:
             due = max(TAIL_ENTRIES, (self.projections.size - tail) // TAIL_SHARE)
             if closing:
                 due //= CLOSING_SHARE
-            if tail < due * self._patience or self.is_in_doubt or self.log.damage is not None:
+            if tail < due * self._reluctance() or self.is_in_doubt or self.log.damage is not None:
                 return
             snapshot = self.projections.snapshot
             known = 0 if snapshot is None else snapshot.size

@@ -266,21 +266,25 @@ class _Registration(msgspec.Struct, frozen=True):
 _registration_decoder = msgspec.json.Decoder(_Registration)
 
 
+_IS_UPCAST: Final = ArtifactRegistered.__struct_config__.tag in VERSIONS
+
+
+def _upcast_registration(line: bytes) -> _Registration:
+    entry = decode_entry(line)
+    if not isinstance(entry.event, ArtifactRegistered):
+        raise CorruptionError(f"entry {entry.position} registers nothing")
+    return _Registration(entry.at, entry.event.record, entry.event.details)
+
+
 def decode_record(line: bytes) -> tuple[ArtifactRecord, str]:
     """The record of a line that registers one, with its time, and the digest of its details or "".
 
     The fast path of every lookup: nothing else of the line is built.
     """
-    if ArtifactRegistered.__struct_config__.tag in VERSIONS:  # an older form is upcast first
-        entry = decode_entry(line)
-        if not isinstance(entry.event, ArtifactRegistered):
-            raise CorruptionError(f"entry {entry.position} registers nothing")
-        registration = _Registration(entry.at, entry.event.record, entry.event.details)
-    else:
-        try:
-            registration = _registration_decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _undecodable(line, error) from error
+    try:
+        registration = _upcast_registration(line) if _IS_UPCAST else _registration_decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _undecodable(line, error) from error
     record = registration.record
     if record.params or record.meta_config is not None:
         check_depth(line)

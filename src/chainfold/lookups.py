@@ -1,8 +1,8 @@
 """What finds many records: one at a time, or only counted."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from chainfold.artifact_ids import fold_order
 from chainfold.chain import OperatorChain
@@ -11,6 +11,7 @@ from chainfold.grammar import continues
 from chainfold.projections import NOW, Sight
 from chainfold.records import ArtifactRecord, Fold
 
+T = TypeVar("T")
 _AT_ONCE: Final = 256
 """Rows that are looked at while others wait."""
 
@@ -82,10 +83,7 @@ class Lookups:
         moment = self._moment()
         with self._data.mutex:
             rows = self._data.projections.lineage.rows(artifact_id)
-        for row in self._rows(moment, rows):
-            with self._data.mutex:
-                dependent = self._data.projections.artifact_id(row)
-            yield dependent
+        yield from self._live(moment, rows, lambda row: self._data.projections.artifact_id(row))  # noqa: PLW0108 - they may be others by then
 
     def count_dependents(self, artifact_id: str) -> int:
         """How many live artifacts were made from an artifact directly; no record is decoded for that."""
@@ -108,20 +106,17 @@ class Lookups:
             size = min(self._size, self._data.projections.size)
             return _Moment(size, dict(sight.own), len(self._data.projections.visibility))
 
-    def _rows(self, moment: _Moment, rows: Sequence[int]) -> Iterator[int]:
-        """Those of the rows that were live at a moment."""
+    def _live(self, moment: _Moment, rows: Sequence[int], what: Callable[[int], T]) -> Iterator[T]:
+        """Something of those of the rows that were live at a moment; some at a time, while others wait."""
         for start in range(0, len(rows), _AT_ONCE):
             with self._data.mutex:
                 sight = Sight(self._data.projections, moment.size)
                 sight.own = moment.own
-                live = list(sight.rows(rows[start : start + _AT_ONCE]))
-            yield from live
+                found = list(map(what, sight.rows(rows[start : start + _AT_ONCE])))
+            yield from found
 
     def _stream(self, moment: _Moment, rows: Sequence[int]) -> Iterator[ArtifactRecord]:
-        for row in self._rows(moment, rows):
-            with self._data.mutex:
-                record = self._data.record(row)
-            yield record
+        return self._live(moment, rows, self._data.record)
 
     def _paths(self, prefix: OperatorChain | str) -> Iterator[str]:
         """Chain paths with a prefix, some at a time."""
@@ -150,6 +145,8 @@ def matching(
     fold_id: Fold = None,
 ) -> Iterator[ArtifactRecord]:
     """Those of exactly that branch, source and fold; None asks for any."""
+    if branch_path is None and source_index is None and fold_id is None:
+        return iter(records)
     return (
         record
         for record in records

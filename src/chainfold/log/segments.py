@@ -122,7 +122,9 @@ class LogReader:
         if self._fresh or self.damage is not None or not self._segments:
             return True
         segment = self._segments[-1]
-        return segment.end >= self._segment_bytes or segment.reader.size() != segment.end
+        if segment.reader.size() != segment.end:
+            return True
+        return segment.end >= self._segment_bytes and self._files.size(self._path_of(self.size)) is not None
 
     def line(self, position: int) -> bytes:
         """The bytes of one entry, without line end, its sum checked.

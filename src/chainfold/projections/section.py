@@ -47,6 +47,15 @@ class Section:
         number: int = self._view[index]
         return number
 
+    def place(self, number: int, first: int, last: int, bisect: Callable[..., int]) -> int:
+        """Where a number is, or would be, in blocks that are sorted, from the first to the last of them."""
+        for block in (first, last):
+            if not self._is_good[block]:
+                self._check(block)
+        return bisect(
+            self._view, number, first << self._shift, min((last + 1) << self._shift, len(self._view))
+        )
+
     def part(self, start: int, stop: int) -> memoryview:
         """Some of it, checked."""
         for block in range(start >> self._shift, ((stop - 1) >> self._shift) + 1):

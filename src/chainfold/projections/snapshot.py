@@ -118,21 +118,17 @@ class Snapshot:
 
     def find(self, digest: int) -> "Found | None":
         """What a hash has, in order; None if there is nothing."""
-        keys, fences = self._keys, self._fences
-        block = max(bisect_left(fences, digest) - 1, 0)
+        fences = self._fences
         last = bisect_right(fences, digest) - 1
-        if last < block:
+        if last < 0:
             return None
-        start = block * keys.block
-        part = keys.part(start, min(start + 2 * keys.block, self._count))
-        first = bisect_left(part, digest)
-        if first == len(part) or part[first] != digest:
+        block = last
+        while block and fences[block] == digest:
+            block -= 1  # the first of them may be in the block before
+        first = self._keys.place(digest, block, min(block + 1, last), bisect_left)
+        if first == self._count or self._keys[first] != digest:
             return None
-        if last <= block + 1:
-            return Found(self._values, start + first, start + bisect_right(part, digest, first))
-        end = last * keys.block
-        part = keys.part(end, min(end + keys.block, self._count))
-        return Found(self._values, start + first, end + bisect_right(part, digest))
+        return Found(self._values, first, self._keys.place(digest, last, last, bisect_right))
 
     def _load(self, path: Path) -> None:
         self.path = path
