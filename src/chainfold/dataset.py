@@ -6,6 +6,7 @@ this process the only writer and brings the projections up to date first.
 
 import contextlib
 import getpass
+import logging
 import os
 import socket
 import threading
@@ -49,6 +50,7 @@ from chainfold.records import ArtifactRecord
 from chainfold.storage import Files, LocalFiles, network_kind, owner_name
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 _REWINDS: Final = 10
 """How often one refresh starts over: each time, a writer has failed in the middle of this."""
 TAIL_ENTRIES: Final = 2_000
@@ -122,10 +124,11 @@ class Dataset:
         _datasets.add(self)
         self.refresh()
 
-    def _open(self) -> None:
-        """Begin anew, with nothing read."""
+    def _open(self, *, from_nothing: bool = False) -> None:
+        """Begin anew, with nothing read but, unless told otherwise, a snapshot."""
         self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
-        self.projections = Projections(self.log, self._snapshots.open_newest(self.log))
+        snapshot = None if from_nothing else self._snapshots.open_newest(self.log)
+        self.projections = Projections(self.log, snapshot)
         self.is_in_doubt = False
 
     def refresh(self, *, thorough: bool = False) -> None:
@@ -184,13 +187,15 @@ class Dataset:
                 due //= CLOSING_SHARE
             if tail < due * self._reluctance() or self.is_in_doubt or self.log.damage is not None:
                 return
-            snapshot = self.projections.snapshot
-            known = 0 if snapshot is None else snapshot.size
-            if not closing and self._snapshots.newest_size() > known + tail // 2:
-                self._open_again()
-                self.refresh()
-            else:
-                self._save()
+            try:
+                if not closing and self._snapshots.newest_size() > self.projections.size - tail // 2:
+                    self._open_again()
+                    self.refresh()
+                else:
+                    self._save()
+            except (ChainfoldError, OSError):  # whoever asks next is told
+                self.is_in_doubt = True
+                logger.debug("no snapshot of %r was taken", self.name, exc_info=True)
 
     def _save(self) -> None:
         snapshot = self._snapshots.save(self.projections, self.log)
@@ -206,8 +211,7 @@ class Dataset:
         with self.mutex:
             self.refresh()
             before = self._fingerprint()
-            self._snapshots.forget_all()
-            self._open_again()
+            self._open_again(from_nothing=True)
             self.refresh()
             self.save_if_due()
             return self._fingerprint() == before
@@ -215,11 +219,11 @@ class Dataset:
     def _fingerprint(self) -> str:
         return fingerprint(self.projections, self.log.mark(), self.log.offsets())
 
-    def _open_again(self) -> None:
+    def _open_again(self, *, from_nothing: bool = False) -> None:
         """Replay the log: what is held of it may not be what it says."""
         failure = self.log.failure
         self.log.close()
-        self._open()
+        self._open(from_nothing=from_nothing)
         if failure is not None:
             self.log.give_up(failure)
 
@@ -488,6 +492,7 @@ class Dataset:
         """Let go of all files. What is open elsewhere stays as it is."""
         if self._prepared:
             self.save_if_due(closing=True)
+            self._prepared = False
         self.log.close()
         self._lock.close()
 

@@ -36,6 +36,7 @@ class Snapshots:
     def __init__(self, folder: Path, dataset: str, files: Files) -> None:
         self._log_folder, self._dataset, self._files = folder, dataset, files
         self.folder = folder / "snapshots"
+        self._odd: set[str] = set()  # that were left out: the next that is written takes their place too
 
     def open_newest(self, log: LogReader) -> Snapshot | None:
         """The newest that is of this log, which then goes on behind it; None if there is none.
@@ -56,6 +57,7 @@ class Snapshots:
                 continue  # another process has just written a newer one
             except (ChainfoldError, OSError) as error:
                 why = str(error)
+            self._odd.add(name)
             logger.warning("the snapshot %s is left out: %s. The log is folded instead", path, why)
         return None
 
@@ -83,11 +85,6 @@ class Snapshots:
             logger.info("no snapshot of %r was written: %s", self._dataset, error)
             return None
 
-    def forget_all(self) -> None:
-        """Remove every snapshot: the next is built from nothing."""
-        for name in self._names():
-            self._files.remove(self.folder / name)
-
     def _write(self, projections: Projections, log: LogReader) -> Path:
         mark = log.mark()
         if mark.size != projections.size:
@@ -110,7 +107,7 @@ class Snapshots:
         for name, _ in list(self._files.scan(self.folder)):
             other = self.folder / name
             is_old = _NAME.match(name) is not None or (self._files.age(other) or 0) > _ABANDONED_SECONDS
-            if is_old and name <= path.name and other != path:
+            if name in self._odd or (is_old and name < path.name):
                 try:
                     self._files.remove(other)
                 except OSError as error:  # Windows keeps what is mapped: the next one tries again
