@@ -49,8 +49,9 @@ from chainfold.projections.snapshots import Snapshots
 from chainfold.records import ArtifactRecord
 from chainfold.storage import Files, LocalFiles, network_kind, owner_name
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 _REWINDS: Final = 10
 """How often one refresh starts over: each time, a writer has failed in the middle of this."""
 TAIL_ENTRIES: Final = 2_000
@@ -181,21 +182,27 @@ class Dataset:
     def save_if_due(self, *, closing: bool = False) -> None:
         """Write a snapshot, or turn to one that another process has written, if that is worth it by now."""
         with self.mutex:
-            tail = self._tail
-            due = max(TAIL_ENTRIES, (self.projections.size - tail) // TAIL_SHARE)
-            if closing:
-                due //= CLOSING_SHARE
-            if tail < due * self._reluctance() or self.is_in_doubt or self.log.damage is not None:
-                return
             try:
-                if not closing and self._snapshots.newest_size() > self.projections.size - tail // 2:
-                    self._open_again()
-                    self.refresh()
-                else:
-                    self._save()
-            except (ChainfoldError, OSError):  # whoever asks next is told
+                self._save_if_due(closing=closing)
+            except (ChainfoldError, OSError):  # what was asked for is done
+                logger.warning("no snapshot of %r was written or read", self.name, exc_info=True)
+                self._patience *= 2
                 self.is_in_doubt = True
-                logger.debug("no snapshot of %r was taken", self.name, exc_info=True)
+
+    def _save_if_due(self, *, closing: bool) -> None:
+        tail = self._tail
+        due = max(TAIL_ENTRIES, (self.projections.size - tail) // TAIL_SHARE)
+        if closing:
+            due //= CLOSING_SHARE
+        if tail < due * self._reluctance() or self.is_in_doubt or self.log.damage is not None:
+            return
+        snapshot = self.projections.snapshot
+        known = 0 if snapshot is None else snapshot.size
+        if not closing and self._snapshots.newest_size() > known + tail // 2:
+            self._open_again()
+            self.refresh()
+        elif self.log.is_in_place():  # else it was removed or replaced, and is none of ours any more
+            self._save()
 
     def _save(self) -> None:
         snapshot = self._snapshots.save(self.projections, self.log)
@@ -203,8 +210,10 @@ class Dataset:
             self._patience *= 2  # another process is at it, or there is no room: no need to ask at each entry
             return
         self._patience = 1
+        was_in_doubt, self.is_in_doubt = self.is_in_doubt, True  # an interrupt may come at any moment
         self.log.rest_on(snapshot.sections["offsets"])
         self.projections = Projections(self.log, snapshot)
+        self.is_in_doubt = was_in_doubt
 
     def rebuild(self) -> bool:
         """Fold the log from nothing, and use that. Whether it gave the same state as was held before."""

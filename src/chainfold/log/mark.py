@@ -1,8 +1,12 @@
 """What must be known of the first entries of a log to go on reading behind them."""
 
-from typing import Protocol
+import itertools
+import re
+from typing import Final, Protocol
 
 import msgspec
+
+_ROOT: Final = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Numbers(Protocol):
@@ -33,3 +37,17 @@ class LogMark(msgspec.Struct, frozen=True):
     last_at: str
     durable: int
     subtrees: list[str]
+
+    def is_sound(self) -> bool:
+        """Whether its parts can be those of one mark."""
+        firsts = [first for first, _ in self.segments]
+        return (
+            self.size > 0
+            and 0 <= self.durable <= self.size
+            and firsts[:1] == [0]
+            and all(one < other for one, other in itertools.pairwise(firsts))
+            and firsts[-1] <= self.size
+            and all(end >= 0 for _, end in self.segments)
+            and len(self.subtrees) == self.size.bit_count()
+            and all(_ROOT.match(root) for root in self.subtrees)
+        )

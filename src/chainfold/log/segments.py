@@ -200,13 +200,10 @@ class LogReader:
     def resume(self, mark: LogMark, offsets: Numbers) -> bool:
         """Begin behind a mark, before anything was read; False if it is not of this log as it is now.
 
-        Only the last entry before the mark is read: its sum depends on all that were before it.
+        Only the last entry before the mark is read, since its sum depends on all that were before it; and
+        those that were not durable at the mark: a power cut may have taken any part of them.
         """
-        if (
-            mark.origin != lines.origin(self.dataset)
-            or not 0 < mark.size == len(offsets)
-            or not mark.segments
-        ):
+        if mark.origin != lines.origin(self.dataset) or mark.size != len(offsets) or not mark.is_sound():
             return False
         sizes = dict(self._files.scan(self.folder / "segments"))
         for number, (first, end) in enumerate(mark.segments):
@@ -217,9 +214,8 @@ class LogReader:
             self._add_segment(Segment(self._path_of(first), first, self._files, end))
         self._older, self.size, self._sum = offsets, mark.size, mark.sum
         try:
-            line = self.line(mark.size - 1)
-            fits = lines.stated_sum(line) == mark.sum and decode_entry(line).position == mark.size - 1
-        except (ChainfoldError, OSError):
+            fits = self._fits(mark)
+        except (ChainfoldError, OSError, IndexError):
             fits = False
         if not fits:
             self.close()
@@ -275,6 +271,21 @@ class LogReader:
             segment.close()
 
     # inside
+
+    def _fits(self, mark: LogMark) -> bool:
+        """Whether the entries before a mark are those that it was made of."""
+        line = self.line(mark.size - 1)
+        last = decode_entry(line)
+        if (lines.stated_sum(line), last.position, last.at) != (mark.sum, mark.size - 1, mark.last_at):
+            return False
+        durable = mark.durable
+        if durable < mark.size:
+            self._heed_checkpoint()  # most often they have become durable since
+            self._heed_names()
+            durable = max(durable, self.durable)
+        for position in range(durable, mark.size - 1):
+            self.line(position)
+        return True
 
     def _ends_early(self) -> bool:
         return self._fresh and self.damage is None and self.size < self.durable

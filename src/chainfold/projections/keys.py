@@ -45,14 +45,12 @@ REGISTERED: Final[Mapping[str, KeysOf]] = {
 """The indexes of registrations, by row. Beside them are `run`, `alias` and `sweep`."""
 
 
-KINDS: Final = {kind: number for number, kind in enumerate((*REGISTERED, "run", "alias", "sweep"))}
-_BITS: Final = 60
-_MASK: Final = (1 << _BITS) - 1
+_KINDS: Final = {kind: number << 60 for number, kind in enumerate((*REGISTERED, "run", "alias", "sweep"))}
 
 
 def hashed(kind: str, key: str) -> int:
-    """A key as snapshots store it: the number of its kind, then the lower 60 bits of the key's xxh3-64.
+    """A key as snapshots store it: its kind's number in 4 bits, then 60 bits of its xxh3-64.
 
-    So the keys of a kind lie together, and looking up by one kind touches no more of the file than it must.
+    So keys of two kinds, which stand for different things, never have the same.
     """
-    return KINDS[kind] << _BITS | xxhash.xxh3_64_intdigest(key.encode(errors="surrogatepass")) & _MASK
+    return _KINDS[kind] | xxhash.xxh3_64_intdigest(key.encode(errors="surrogatepass")) >> 4

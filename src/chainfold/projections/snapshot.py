@@ -51,6 +51,8 @@ SECTIONS: Final[dict[str, Code]] = {
     "chain_text": "B",  # the distinct chain paths, sorted, and where each ends
     "chain_ends": "Q",
 }
+TOTALS_WIDTH: Final = 11
+"""Numbers in one line of the totals."""
 COLUMNS: Final = tuple(SECTIONS)[1:-5]
 """Those that projections change: not the log's, nor those that are only looked up in."""
 _ALIKE: Final = (
@@ -98,17 +100,19 @@ class Snapshot:
     Args:
         path: The file.
         files: The storage.
-        heal: Builds it anew; called when a block is not what was written. Returns the new file.
+        heal: Builds it anew; called when a block is not what was written. Returns the new file's bytes.
 
     Raises:
         CorruptionError: If it is no snapshot, or one of another release.
         FileNotFoundError, StorageError: If it cannot be read.
     """
 
-    def __init__(self, path: Path, files: Files, heal: Callable[["Snapshot"], Path] | None = None) -> None:
-        self._files, self._heal = files, heal
+    def __init__(
+        self, path: Path, files: Files, heal: Callable[["Snapshot"], memoryview] | None = None
+    ) -> None:
+        self.path, self._heal, self._is_healing = path, heal, False
         self.sections: dict[str, Section] = {}
-        self._load(path)
+        self._load(files.map(path))
         self.collisions = frozenset(self.footer.state.collisions)
 
     @property
@@ -130,9 +134,7 @@ class Snapshot:
             return None
         return Found(self._values, first, self._keys.place(digest, last, last, bisect_right))
 
-    def _load(self, path: Path) -> None:
-        self.path = path
-        view = self._files.map(path)
+    def _load(self, view: memoryview) -> None:
         if sys.byteorder != "little":
             raise CorruptionError("snapshots are little-endian, and this machine is not")
         self.footer, sums = _footer(view)
@@ -154,9 +156,13 @@ class Snapshot:
         self._count = len(self._keys)
 
     def _mend(self) -> None:
-        if self._heal is None:
+        if self._heal is None or self._is_healing:
             raise CorruptionError(f"the snapshot {self.path} is damaged")
-        self._load(self._heal(self))
+        self._is_healing = True
+        try:
+            self._load(self._heal(self))
+        finally:
+            self._is_healing = False
 
 
 class Found(Sequence[int]):
@@ -206,13 +212,36 @@ def _footer(view: memoryview) -> tuple[Footer, memoryview]:
         raise CorruptionError("its footer is not what was written")
     try:
         footer = msgspec.json.decode(view[offset:body], type=Footer)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise CorruptionError(f"its footer says something else: {error}") from error
+    _check_sections(footer, sums)
+    _check_state(footer)
+    return footer, view[sums:offset].cast("Q")
+
+
+def _check_sections(footer: Footer, stop: int) -> None:
+    """Each lies behind the one before, and has as many numbers as belong to the others'."""
+    end = len(MAGIC)
     for name, code in SECTIONS.items():
         first, count = footer.sections.get(name, (-1, 0))
-        if first < len(MAGIC) or first % ALIGNMENT or count < 0 or first + count * TYPES[code] > sums:
+        if first < end or first % ALIGNMENT or count < 0 or first + count * TYPES[code] > stop:
             raise CorruptionError(f"its section {name!r} is not in it")
-    for names in _ALIKE:
-        if len({footer.sections[name][1] for name in names}) > 1:
-            raise CorruptionError(f"its sections {', '.join(names)} do not fit")
-    return footer, view[sums:offset].cast("Q")
+        end = first + count * TYPES[code]
+    counts = {name: count for name, (_, count) in footer.sections.items()}
+    alike = [
+        *([counts[name] for name in names] for names in _ALIKE),
+        [counts["totals"], counts["totals_at"] * TOTALS_WIDTH],
+        [counts["fences"], -(-counts["keys"] * TYPES["Q"] // BLOCK_BYTES)],
+        [counts["offsets"], footer.mark.size],
+    ]
+    if any(len(set(each)) > 1 for each in alike) or not counts["totals_at"]:
+        raise CorruptionError("its sections do not fit each other")
+
+
+def _check_state(footer: Footer) -> None:
+    """What is open is of runs and rows that are there."""
+    rows, runs = (footer.sections[name][1] for name in ("positions", "runs_started"))
+    for run in footer.state.open_runs:
+        named = (*run.rows, *run.own.values(), *run.doomed)
+        if not 0 <= run.number < runs or not all(0 <= row < rows for row in named):
+            raise CorruptionError("an open run is of what is not in it")

@@ -36,7 +36,7 @@ class Snapshots:
     def __init__(self, folder: Path, dataset: str, files: Files) -> None:
         self._log_folder, self._dataset, self._files = folder, dataset, files
         self.folder = folder / "snapshots"
-        self._odd: set[str] = set()  # that were left out: the next that is written takes their place too
+        self._left_out: set[str] = set()
 
     def open_newest(self, log: LogReader) -> Snapshot | None:
         """The newest that is of this log, which then goes on behind it; None if there is none.
@@ -44,9 +44,7 @@ class Snapshots:
         Those that are damaged, of another log or release, or ahead of the log are left out with a word; the
         next that is written takes their place.
         """
-        for name in sorted(
-            (name for name, _ in self._files.scan(self.folder) if _NAME.match(name)), reverse=True
-        ):
+        for name in sorted(self._names(), reverse=True):
             path = self.folder / name
             try:
                 snapshot = Snapshot(path, self._files, self._heal)
@@ -57,16 +55,21 @@ class Snapshots:
                 continue  # another process has just written a newer one
             except (ChainfoldError, OSError) as error:
                 why = str(error)
-            self._odd.add(name)
+            self._left_out.add(name)
             logger.warning("the snapshot %s is left out: %s. The log is folded instead", path, why)
         return None
 
     def newest_size(self) -> int:
-        """Entries that the newest has folded, as its name says; 0 if there is none."""
-        return max((int(name[:20]) for name in self._names()), default=0)
+        """Entries that the newest has folded, as its name says; those that were left out do not count."""
+        names = (name for name in self._names() if name not in self._left_out)
+        return max((int(name[:20]) for name in names), default=0)
 
     def _names(self) -> list[str]:
-        return [name for name, _ in self._files.scan(self.folder) if _NAME.match(name)]
+        try:
+            return [name for name, _ in self._files.scan(self.folder) if _NAME.match(name)]
+        except (ChainfoldError, OSError) as error:
+            logger.warning("the snapshots of %r cannot be listed: %s", self._dataset, error)
+            return []
 
     def save(self, projections: Projections, log: LogReader) -> Snapshot | None:
         """Write a new one, and forget the others; None if another process is at it, or the system refuses."""
@@ -104,24 +107,57 @@ class Snapshots:
         return self.folder / name
 
     def _forget_all_but(self, path: Path) -> None:
+        for name in self._names():
+            if name < path.name or name in self._left_out:
+                self._remove(self.folder / name)
+        self._left_out.clear()
         for name, _ in list(self._files.scan(self.folder)):
-            other = self.folder / name
-            is_old = _NAME.match(name) is not None or (self._files.age(other) or 0) > _ABANDONED_SECONDS
-            if name in self._odd or (is_old and name < path.name):
-                try:
-                    self._files.remove(other)
-                except OSError as error:  # Windows keeps what is mapped: the next one tries again
-                    logger.debug("%s stays: %s", other, error)
+            is_unfinished = _NAME.match(name.removesuffix(".new")) and name.endswith(".new")
+            if is_unfinished and (self._files.age(self.folder / name) or 0) > _ABANDONED_SECONDS:
+                self._remove(self.folder / name)
 
-    def _heal(self, damaged: Snapshot) -> Path:
-        """Build what a damaged one should have been, from the log alone."""
+    def _remove(self, path: Path) -> None:
+        try:
+            self._files.remove(path)
+        except (ChainfoldError, OSError) as error:  # Windows keeps what is mapped: the next one tries again
+            logger.debug("%s stays: %s", path, error)
+
+    def _heal(self, damaged: Snapshot) -> memoryview:
+        """Build what a damaged one should have been, from the log alone; in memory where nothing is written.
+
+        Raises:
+            CorruptionError: If the log has no longer the entries that it was made of.
+        """
         logger.warning("the snapshot %s is damaged: it is built anew from the log", damaged.path)
+        self._remove(damaged.path)
         log = LogReader(self._log_folder, self._dataset, self._files)
         try:
             projections = Projections(log)
             projections.fold(itertools.islice(log.catch_up(), damaged.size))
-            path = self._write(projections, log)
+            mark, wanted = log.mark(), damaged.footer.mark
+            if (mark.size, mark.sum) != (wanted.size, wanted.sum):
+                raise CorruptionError(
+                    f"the snapshot {damaged.path} is damaged, and the log no longer has the entries that it "
+                    f"was made of: open the workspace again"
+                )
+            try:
+                damaged.path = self._write(projections, log)
+                return self._files.map(damaged.path)
+            except (ChainfoldError, OSError) as error:
+                logger.info("the snapshot of %r is built in memory only: %s", self._dataset, error)
+                memory = _Memory()
+                write_snapshot(memory, projections, mark, log.offsets())
+                return memoryview(bytes(memory.data))
         finally:
             log.close()
-        self._files.remove(damaged.path)
-        return path
+
+
+class _Memory:
+    """A file that nobody else sees."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def append(self, data: bytes) -> None:
+        """Take some more."""
+        self.data += data

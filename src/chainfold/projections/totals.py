@@ -5,12 +5,14 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from chainfold.projections.columns import Columns
+from chainfold.projections.snapshot import TOTALS_WIDTH
 from chainfold.records import ArtifactRecord, ArtifactType
 
 _TYPES = tuple(ArtifactType)
 _NUMBERS = {kind: number for number, kind in enumerate(_TYPES)}
 _ARTIFACTS, _FILES, _BYTES, _BYTES_HIGH, _FILE_BYTES, _FILE_BYTES_HIGH = range(len(_TYPES), len(_TYPES) + 6)
 _WIDTH = len(_TYPES) + 6
+assert _WIDTH == TOTALS_WIDTH  # noqa: S101 - a new type is a new format of snapshots
 _LIMB = 1 << 62
 """Sums of bytes are kept as two numbers: sizes come from manifests too, and two of those may pass 2**63."""
 
