@@ -177,6 +177,84 @@ def test_estimators_predict_the_same_bits(model: Any) -> None:
     assert serialize(model).data == done.data
 
 
+LARGE_ENOUGH_TO_MAP = np.arange((1 << 20) / 8 + 1)
+
+
+def holding(**arrays: Any) -> Any:
+    """An estimator with these as if it had been fitted."""
+    model = Offset()
+    vars(model).update(arrays)
+    return model
+
+
+@pytest.mark.parametrize("hint", [None, "joblib+zlib"])
+@pytest.mark.parametrize(
+    "array",
+    [
+        X,
+        np.asfortranarray(X)[::2],
+        LARGE_ENOUGH_TO_MAP,
+        np.array([1, None, "x"], dtype=object),
+        np.zeros((2, 2)).view(np.matrix),
+        np.ma.masked_array([1, 2], [False, True]),
+        np.zeros(3, dtype=[("a", "i4"), ("b", "f8")]),
+    ],
+    ids=["small", "strided", "large", "objects", "matrix", "masked", "fields"],
+)
+def test_joblib_load_reads_the_file(array: Any, hint: str | None, tmp_path: Path) -> None:
+    """Whichever form it has; `deserialize` gives the same."""
+    done = serialize(holding(array=array), hint)
+    assert (done.format, done.extension) == ("joblib", "joblib")
+    (tmp_path / "file.joblib").write_bytes(done.data)
+    for again in (joblib.load(tmp_path / "file.joblib"), deserialize(done.data, "joblib")):
+        assert type(again.array) is type(array)
+        assert again.array.dtype == array.dtype
+        assert again.array.tolist() == array.tolist()
+        assert again.array.flags.f_contiguous == array.flags.f_contiguous
+
+
+def test_large_arrays_are_mapped_from_the_file(tmp_path: Path) -> None:
+    """That is what joblib's own form is for; many small ones do not make a large one."""
+    (tmp_path / "file").write_bytes(serialize(holding(array=LARGE_ENOUGH_TO_MAP)).data)
+    assert isinstance(joblib.load(tmp_path / "file", mmap_mode="r").array, np.memmap)
+    many = serialize(holding(**{f"array_{number}": np.full(500, number) for number in range(300)}))
+    assert len(many.data) > 1 << 20
+    assert many.data == serialize(holding(**vars(deserialize(many.data, "joblib")))).data
+    assert b"joblib.numpy_pickle" not in many.data
+    (tmp_path / "file").write_bytes(many.data)
+    assert joblib.load(tmp_path / "file", mmap_mode="r").array_7.tolist() == [7] * 500
+
+
+@pytest.mark.parametrize("hint", [None, "joblib", "joblib+zlib"])
+def test_arrays_that_were_mapped_come_back_without_their_file(hint: str | None, tmp_path: Path) -> None:
+    """As joblib's workers get them."""
+    mapped = np.memmap(tmp_path / "mapped", dtype="f8", mode="w+", shape=(3,))
+    mapped[:] = [1, 2, 3]
+    again = came_back(holding(array=mapped), hint)
+    assert type(again.array) is np.ndarray
+    assert again.array.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("level", [0, 3])
+def test_what_joblib_wrote_is_read(level: int) -> None:
+    """Blobs of earlier releases, and of other registries."""
+    buffer = io.BytesIO()
+    joblib.dump(holding(array=X, again=X, text="joblib.numpy_pickle"), buffer, compress=level)
+    again = deserialize(buffer.getvalue(), "joblib")
+    assert again.array.tobytes() == again.again.tobytes() == X.tobytes()
+    assert came_back(again).text == "joblib.numpy_pickle"
+
+
+def test_arrays_that_are_shared_stay_shared() -> None:
+    again = came_back(holding(array=X, again=X))
+    assert again.array is again.again
+
+
+def test_compressed_bytes_are_fewer() -> None:
+    model = holding(array=np.zeros(1_000))
+    assert len(serialize(model, "joblib+zlib").data) < len(serialize(model).data) / 10
+
+
 def test_the_record_says_the_library() -> None:
     done = serialize(PLSRegression())
     assert done.format_version == f"sklearn=={sklearn.__version__}"
@@ -401,18 +479,22 @@ def test_hints_are_refused(obj: Any, hint: Any, message: str) -> None:
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = {hint: serialize(np.arange(2), hint).data for hint in ("joblib", "cloudpickle", "numpy_npy")}
+    large = LARGE_ENOUGH_TO_MAP
+    stored = {
+        hint: serialize(array, hint).data
+        for hint, array in [("joblib", large), ("cloudpickle", np.arange(2)), ("numpy_npy", np.arange(2))]
+    }
     cloudpickle_format._pickler.cache_clear()
-    for library in ("cloudpickle", "joblib", "numpy"):
+    for library in ("cloudpickle", "joblib"):
         monkeypatch.setitem(sys.modules, library, None)
     for obj, hint, library in [
         (lambda: 0, None, "cloudpickle"),
         (1, "cloudpickle", "cloudpickle"),
-        (KFold(3), None, "joblib"),
-        (1, "joblib", "joblib"),
+        (large, "joblib", "joblib"),
     ]:
         with pytest.raises(SerializationError, match=f"pip install '{library}'"):
             serialize(obj, hint)
+    monkeypatch.setitem(sys.modules, "numpy", None)
     for recorded, extra in [("cloudpickle",) * 2, ("joblib",) * 2, ("numpy_npy", "numpy")]:
         with pytest.raises(SerializationError, match=f"pip install '{extra}'"):
             deserialize(stored[recorded], recorded)

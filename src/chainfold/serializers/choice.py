@@ -23,8 +23,10 @@ _BUILT_IN: dict[str, Serializer] = {
 }
 _SYNONYMS = {"numpy": "numpy_npy", "npy": "numpy_npy", "sklearn": "joblib", "pkl": "pickle"}
 """Other names for the same bytes, in hints and in the records of other registries."""
+_VARIANTS: dict[str, Serializer] = {"joblib+zlib": JoblibSerializer(compress=True)}
+"""Hints for other bytes of a format: the record says the format, whose reader takes them too."""
 
-_plugins = Plugins(reserved=frozenset(_BUILT_IN) | frozenset(_SYNONYMS))
+_plugins = Plugins(reserved=frozenset(_BUILT_IN) | frozenset(_SYNONYMS) | frozenset(_VARIANTS))
 _warned: set[str] = set()
 
 
@@ -171,9 +173,10 @@ def _find(name: str) -> Serializer | None:
 
 
 def _hinted(hint: Any) -> Serializer:
-    serializer = _find(hint) if isinstance(hint, str) else None
+    serializer = (_VARIANTS.get(hint) or _find(hint)) if isinstance(hint, str) else None
     if serializer is None:
-        raise SerializationError(f"format_hint {hint!r} names no format; {_known()}")
+        variants = ", ".join(_VARIANTS)
+        raise SerializationError(f"format_hint {hint!r} names no format; {_known()}; as a hint also {variants}")
     return serializer
 
 
