@@ -27,7 +27,10 @@ def generate_filename(
 
     Characters of the class name other than ASCII letters, digits and `_` become `_`.
     """
-    safe = _ODD.sub("_", class_name)[:_CLASS_LENGTH] or "object"
+    if class_name.isascii() and class_name.isidentifier():
+        safe = class_name[:_CLASS_LENGTH]  # as almost always
+    else:
+        safe = _ODD.sub("_", class_name)[:_CLASS_LENGTH] or "object"
     kind = ArtifactType(artifact_type).value
     return f"{kind}_{safe}_{short(content_hash, HASH_LENGTH)}.{extension.lstrip('.')}"
 
@@ -54,6 +57,11 @@ def get_binaries_path(workspace: Path, dataset: str) -> Path:
     return Path(workspace) / "binaries" / dataset
 
 
+def is_plain(path: str) -> bool:
+    """Whether a path is nothing but a name in its folder, as all are that we make."""
+    return _PLAIN.fullmatch(path) is not None
+
+
 def check_relative(path: str) -> str:
     """The path, if it stays below the folder it is relative to, on every operating system.
 
@@ -61,8 +69,8 @@ def check_relative(path: str) -> str:
         InvalidInputError: For an empty or absolute path, `..`, a drive letter, control characters, and what
             no file system takes.
     """
-    if _PLAIN.fullmatch(path):
-        return path  # as all are that we name
+    if is_plain(path):
+        return path
     posix, windows = PurePosixPath(path), PureWindowsPath(path)
     if not path or path in {".", "./"}:
         problem = "it is empty"

@@ -2,12 +2,11 @@
 
 import contextlib
 import os
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from chainfold.blobs.names import check_relative
+from chainfold.blobs.names import check_relative, is_plain
 from chainfold.digest import digest_of_pieces
 from chainfold.errors import CorruptionError, InvalidInputError, StorageError
 from chainfold.storage import Files, Reader
@@ -33,6 +32,8 @@ class BlobStore:
         self._aside = aside
         self._files = files
         self._kept: set[str] = set()
+        self._made: set[Path] = set()
+        self._last = ("", folder)
 
     def locate(self, path: str) -> Path:
         """Where a record's path is.
@@ -55,7 +56,13 @@ class BlobStore:
         Raises:
             InvalidInputError: If it would be outside the folder, also through links.
         """
+        last, located = self._last  # a registration asks for the same one four times
+        if path == last and last:
+            return located
         located = self.folder / path
+        if is_plain(path):
+            self._last = path, located
+            return located
         if not path or "\0" in path or located.name == ".." or not self._has(located.parent):
             raise InvalidInputError(f"path {path!r:.200} is refused: it leads out of {self.folder}")
         return located
@@ -103,7 +110,7 @@ class BlobStore:
 
     def write_aside(self, data: bytes, *, sync: bool) -> Path:
         """Write bytes that have no name yet; with `sync` they are durable when it returns."""
-        aside = self._aside / uuid.uuid4().hex
+        aside = self._aside / os.urandom(16).hex()
         try:
             self._files.write_new(aside, data, sync=sync)
         except FileNotFoundError:
@@ -119,8 +126,15 @@ class BlobStore:
     def name(self, aside: Path, path: str) -> None:
         """Give bytes that were written aside their name, which is durable after `sync_names`."""
         target = self._inside(path)
-        self._files.make_folder(target.parent)
-        self._files.rename(aside, target)
+        folder = self.folder if is_plain(path) else target.parent
+        if folder not in self._made:
+            self._files.make_folder(folder)
+            self._made.add(folder)
+        try:
+            self._files.rename(aside, target)
+        except FileNotFoundError:  # the folder was removed since
+            self._files.make_folder(folder)
+            self._files.rename(aside, target)
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file; it and its name are durable when it returns."""
@@ -157,7 +171,8 @@ class BlobStore:
 
     def sync_names(self, paths: Iterable[str]) -> None:
         """Return when the names of these files are durable."""
-        for folder in dict.fromkeys(self._inside(path).parent for path in paths):
+        folders = (self.folder if is_plain(path) else self._inside(path).parent for path in paths)
+        for folder in dict.fromkeys(folders):
             self._files.sync_folder(folder)
 
     def size(self, path: str) -> int | None:

@@ -29,9 +29,9 @@ _MANY_FILES = 32
 
 def _write_all(descriptor: int, data: bytes) -> None:
     """Write it all: the system may take less than it was given (a full disk, a signal)."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, memoryview(data)[written:])
 
 
 def _opened(doing: str, path: Path, flags: int) -> int:

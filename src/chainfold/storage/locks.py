@@ -95,6 +95,7 @@ class _Gate:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = self._turn = -1
+        self._at_turn = False
         self._owner = b""
         self._mutex = threading.RLock()  # only since its release tells who does not have it
         self._holder: LocalLock | None = None
@@ -112,9 +113,11 @@ class _Gate:
         self._holder = lock
         while True:
             self._open()
+            self._at_turn = True
             self._wait_for(self._turn)
             self._wait_for(self._lock)
             filelock.unlock_descriptor(self._turn)
+            self._at_turn = False
             if self.is_at(self._path):
                 return
             self._close()  # the file was removed, or another put in its place: others lock that one
@@ -126,9 +129,11 @@ class _Gate:
         if self._holder not in (lock, None):
             self._mutex.release()
             return
-        for descriptor in (self._turn, self._lock):
-            if descriptor >= 0:
-                filelock.unlock_descriptor(descriptor)
+        if self._at_turn and self._turn >= 0:
+            filelock.unlock_descriptor(self._turn)
+        self._at_turn = False
+        if self._lock >= 0:
+            filelock.unlock_descriptor(self._lock)
         lock.forget()
         self._holder = None
         with contextlib.suppress(RuntimeError):  # it is no longer ours
@@ -138,7 +143,7 @@ class _Gate:
     def is_at(self, path: Path) -> bool:
         """Whether that is still its file: a workspace may have been removed and made again."""
         try:
-            return self._lock < 0 or os.path.samestat(os.fstat(self._lock), path.stat())
+            return self._lock < 0 or os.path.samestat(os.fstat(self._lock), os.stat(path))  # noqa: PTH116 - at each append
         except FileNotFoundError:
             return False
         except OSError:
