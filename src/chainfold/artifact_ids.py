@@ -65,8 +65,11 @@ def split_artifact_id(artifact_id: str) -> tuple[str, int | str | None]:
     In forms other than `pipeline$hash:fold`, such as `0001:3:all`, the pipeline id is what stands before the
     first `:`, the fold what stands after the last one when it is a number.
     """
-    if is_v3_artifact_id(artifact_id):
+    try:
         pipeline_id, _, fold = parse_artifact_id_v3(artifact_id)
+    except InvalidInputError:
+        pass
+    else:
         return pipeline_id, fold
     pipeline_id, _, rest = artifact_id.partition(":")
     last = rest.rpartition(":")[2]

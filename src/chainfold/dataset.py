@@ -43,7 +43,7 @@ from chainfold.events import (
 from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES, LocalLog, LogRewoundError, time_text
 from chainfold.params import from_wire, to_wire
 from chainfold.places import check_dataset_name, encodable, refuse_links
-from chainfold.projections import NEVER, Decoded, Projections
+from chainfold.projections import NEVER, Projections
 from chainfold.projections.merging import fingerprint
 from chainfold.projections.snapshots import Snapshots
 from chainfold.records import ArtifactRecord
@@ -227,6 +227,11 @@ class Dataset:
 
     def _fingerprint(self) -> str:
         return fingerprint(self.projections, self.log.mark(), self.log.offsets())
+
+    def settle(self) -> None:
+        """`refresh`, if what is held may not be whole: an interrupt, or a fork, came in the middle of a change."""
+        if self.is_in_doubt:
+            self.refresh()
 
     def _open_again(self, *, from_nothing: bool = False) -> None:
         """Replay the log: what is held of it may not be what it says."""
@@ -419,12 +424,6 @@ class Dataset:
             self._complete(decoded.record, decoded.details)
             decoded.details = None
         return decoded.record
-
-    def registered(self, record: ArtifactRecord, entry: Entry) -> ArtifactRecord:
-        """What was just registered, as `record` would decode it."""
-        record.created_at = entry.at
-        self.projections.source.keep(len(self.projections.visibility) - 1, Decoded(record, None))
-        return record.__copy__()
 
     def decode(self, line: bytes) -> ArtifactRecord:
         """The record of a line that registers one.

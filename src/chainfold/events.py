@@ -206,6 +206,20 @@ def decode_entry(
     return Entry(header.position, header.at, header.actor, event, header.run, header.durable)
 
 
+def check_event(line: bytes) -> None:
+    """Nothing, if the event of a line that `encode_entry` made can be read back.
+
+    As `decode_entry`, but for the fields around the event: those have their types by the writing of them.
+
+    Raises:
+        CorruptionError: If a value does not have the type that the format gives it.
+    """
+    try:
+        _event_decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _undecodable(line, error) from error
+
+
 def _upcast(line: bytes, header: _Header, newest: int, upcasts: Mapping[tuple[str, int], Upcast]) -> AnyEvent:
     fields = msgspec.json.decode(line)
     for version in range(header.v, newest):

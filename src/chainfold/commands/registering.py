@@ -176,13 +176,13 @@ def register(
         RunClosedError: If the run is no longer open.
         StorageError: If the workspace cannot be written.
     """
-    _check_ready(data, record, run_id)
+    _check_early(data, record, run_id)
     content = serialize(obj, format_hint)
     data.check_writable()
     record.content_hash = digest_of(content.data)
     record.format, record.format_version = content.format, content.format_version
     record.class_name, record.size_bytes = content.class_name, len(content.data)
-    folded, blob = _sought(data, record, content)
+    folded, blob = _sought(data, record, content, look=False)
     aside = None if blob.is_there else data.blobs.write_aside(content.data, sync=run_id is None)
     try:
         with data.writing():
@@ -191,7 +191,7 @@ def register(
                 or data.blobs.exists(blob.path, len(content.data)) != blob.is_there
             ):
                 _, blob = _sought(data, record, content)  # others have appended, or files have come or gone
-            _check_ready(data, record, run_id, refresh=False)
+            _check_ready(data, record, run_id)
             if not blob.is_there and aside is None:
                 aside = data.blobs.write_aside(content.data, sync=True)
             record.path = blob.path
@@ -202,7 +202,8 @@ def register(
             except BaseException:
                 _take_back(data, blob)
                 raise
-            return len(data.projections.visibility) - 1, data.registered(record, entry)
+            record.created_at = entry.at
+            return len(data.projections.visibility) - 1, record
     finally:
         if aside is not None:
             data.blobs.remove_aside(aside)
@@ -270,18 +271,29 @@ def open_run(data: Dataset, run_id: str) -> RunState:
     )
 
 
-def _check_ready(data: Dataset, record: ArtifactRecord, run_id: str | None, *, refresh: bool = True) -> None:
-    """What must hold in the state that the registration joins; asked before the work, and at its end."""
+def _check_early(data: Dataset, record: ArtifactRecord, run_id: str | None) -> None:
+    """`_check_ready` before the work, by what is known already: others are looked at only when that refuses.
+
+    What they have changed in the meantime is seen at the end, inside `writing`.
+    """
     with data.mutex:
-        if refresh:
+        data.settle()
+        try:
+            _check_ready(data, record, run_id)
+        except (RunClosedError, MissingDependencyError):
             data.refresh()
-        if data.log.damage is not None:
-            raise data.log.damage
-        check_open(data, run_id)
-        if record.artifact_type is not ArtifactType.META_MODEL:
-            return
-        sight = Sight(data.projections, run_id=run_id)
-        missing = [source for source in record.depends_on if sight.row(source) is None]
+            _check_ready(data, record, run_id)
+
+
+def _check_ready(data: Dataset, record: ArtifactRecord, run_id: str | None) -> None:
+    """What must hold in the state that the registration joins."""
+    if data.log.damage is not None:
+        raise data.log.damage
+    check_open(data, run_id)
+    if record.artifact_type is not ArtifactType.META_MODEL:
+        return
+    sight = Sight(data.projections, run_id=run_id)
+    missing = [source for source in record.depends_on if sight.row(source) is None]
     if missing:
         raise MissingDependencyError(
             f"cannot register meta-model {record.artifact_id!r}: missing source model dependencies: "
@@ -289,8 +301,13 @@ def _check_ready(data: Dataset, record: ArtifactRecord, run_id: str | None, *, r
         )
 
 
-def _sought(data: Dataset, record: ArtifactRecord, content: Serialized) -> tuple[int, _Blob]:
-    """How much of the log was known, and where a content has or will have its file: same bytes, one file."""
+def _sought(
+    data: Dataset, record: ArtifactRecord, content: Serialized, *, look: bool = True
+) -> tuple[int, _Blob]:
+    """How much of the log was known, and where a content has or will have its file: same bytes, one file.
+
+    Without `look` a file that no record names is taken to be missing, as it nearly always is.
+    """
     digest = record.content_hash
     name = generate_filename(record.artifact_type, record.class_name, digest, content.extension)
     with data.mutex:
@@ -301,7 +318,8 @@ def _sought(data: Dataset, record: ArtifactRecord, content: Serialized) -> tuple
         return folded, _Blob(known, is_there=data.blobs.holds(known, content.data), is_known=True)
     if named not in (None, digest):
         name = longer_filename(name, digest)  # twelve digits in a name prove nothing
-    return folded, _Blob(name, is_there=data.blobs.holds(name, content.data), is_known=False)
+    is_there = look and data.blobs.holds(name, content.data)
+    return folded, _Blob(name, is_there=is_there, is_known=False)
 
 
 def _place(data: Dataset, blob: _Blob, aside: Path | None, *, sync: bool) -> Path | None:

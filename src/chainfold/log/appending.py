@@ -16,7 +16,7 @@ from chainfold.events import (
     Entry,
     RunCommitted,
     RunRolledBack,
-    decode_entry,
+    check_event,
     encode_entry,
 )
 from chainfold.log import checkpoint, lines
@@ -347,7 +347,7 @@ def _check_readable(line: bytes, event: AnyEvent) -> None:
         InvalidInputError: If a value does not have the type that the format gives it.
     """
     try:
-        decode_entry(line)
+        check_event(line)
     except ChainfoldError as error:
         raise InvalidInputError(
             f"a {event.kind!r} event was not appended: {error.__cause__ or error}"

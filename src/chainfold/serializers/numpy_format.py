@@ -20,7 +20,8 @@ class NumpySerializer:
 
     def accepts(self, obj: Any) -> bool:
         """Whether npy gives back an equal array."""
-        return not _obstacle(obj)
+        numpy = sys.modules.get("numpy")
+        return numpy is not None and type(obj) is numpy.ndarray and not _obstacle(obj)
 
     def dumps(self, obj: Any) -> bytes:
         """The array as an npy file.

@@ -22,15 +22,22 @@ class Plugins:
         self._reserved = reserved
         self._by_hand: dict[str, Serializer] = {}
         self._installed: dict[str, Serializer] | None = None
+        self._all: tuple[Serializer, ...] | None = None
+        self._is_loading = False
         self._lock = threading.RLock()
         self.failures: dict[str, str] = {}
         """Entry points that gave no serializer: their name and the reason."""
 
-    def all(self) -> list[Serializer]:
+    def all(self) -> tuple[Serializer, ...]:
         """In order of preference: a program's own as registered, then the installed by entry-point name."""
-        with self._lock:
-            installed = self._load() if self._installed is None else self._installed
-            return [*self._by_hand.values(), *installed.values()]
+        found = self._all  # each object that is serialised asks
+        if found is None:
+            with self._lock:
+                installed = self._load() if self._installed is None else self._installed
+                found = (*self._by_hand.values(), *installed.values())
+                if not self._is_loading:  # else a plug-in asks while it is imported
+                    self._all = found
+        return found
 
     def find(self, name: str) -> Serializer | None:
         """The plug-in of that name, or None."""
@@ -45,6 +52,7 @@ class Plugins:
         with self._lock:
             self.all()
             self._by_hand[serializer.name] = self._checked(serializer)
+            self._all = None
 
     def unregister(self, name: str) -> None:
         """Forget a format for the rest of this process, an installed one as well.
@@ -58,6 +66,7 @@ class Plugins:
                 raise InvalidInputError(f"the format {name!r} is built in: it cannot be unregistered")
             if self.find(name) is None:
                 raise NotFoundError(f"there is no serializer {name!r} to unregister")
+            self._all = None
             self._by_hand.pop(name, None)
             (self._installed or {}).pop(name, None)
 
@@ -65,6 +74,7 @@ class Plugins:
         from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, needed once
 
         self._installed = {}
+        self._is_loading = True
         troubles = []
         for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
             try:
@@ -75,6 +85,7 @@ class Plugins:
                 troubles.append(f"serializer plug-in {point.name!r}{source} is left out: {describe(error)}")
             else:
                 self._installed[plugin.name] = plugin
+        self._is_loading = False
         for trouble in troubles:
             warnings.warn(trouble, RuntimeWarning, stacklevel=2)
         return self._installed

@@ -143,7 +143,10 @@ class _Gate:
     def is_at(self, path: Path) -> bool:
         """Whether that is still its file: a workspace may have been removed and made again."""
         try:
-            return self._lock < 0 or os.path.samestat(os.fstat(self._lock), os.stat(path))  # noqa: PTH116 - at each append
+            if self._lock < 0:
+                return True
+            ours, named = os.fstat(self._lock), os.stat(path)  # noqa: PTH116 - at each append
+            return ours.st_ino == named.st_ino and ours.st_dev == named.st_dev
         except FileNotFoundError:
             return False
         except OSError:
