@@ -34,6 +34,7 @@ class BlobStore:
         self._kept: set[str] = set()
         self._made: set[Path] = set()
         self._last = ("", folder)
+        """A plain path that was asked for last, and where it is: a registration asks for the same one often."""
 
     def locate(self, path: str) -> Path:
         """Where a record's path is.
@@ -56,8 +57,8 @@ class BlobStore:
         Raises:
             InvalidInputError: If it would be outside the folder, also through links.
         """
-        last, located = self._last  # a registration asks for the same one four times
-        if path == last and last:
+        last, located = self._last
+        if path == last and path:
             return located
         located = self.folder / path
         if is_plain(path):
@@ -126,7 +127,7 @@ class BlobStore:
     def name(self, aside: Path, path: str) -> None:
         """Give bytes that were written aside their name, which is durable after `sync_names`."""
         target = self._inside(path)
-        folder = self.folder if is_plain(path) else target.parent
+        folder = self.folder if self._last[0] == path else target.parent
         if folder not in self._made:
             self._files.make_folder(folder)
             self._made.add(folder)

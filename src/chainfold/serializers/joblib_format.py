@@ -57,8 +57,9 @@ class JoblibSerializer:
     def accepts(self, obj: Any) -> bool:
         """Whether the object's class, or one that it inherits from, is an estimator's."""
         lineage = type(obj).__mro__
-        if any(module_of(cls).partition(".")[0] in FAMILIES for cls in lineage):
-            return True
+        for cls in lineage:  # nearly always the first says it
+            if module_of(cls).partition(".")[0] in FAMILIES:
+                return True
         return _has(lineage, "fit") and any(_has(lineage, verb) for verb in ("predict", "transform", "split"))
 
     def dumps(self, obj: Any) -> bytes:

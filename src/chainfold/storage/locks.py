@@ -276,12 +276,19 @@ def _owner_text() -> bytes:
 
 def _write_owner(descriptor: int, text: bytes) -> None:
     """Best effort: a full disk must not keep anyone from a lock."""
-    with contextlib.suppress(OSError):
-        if hasattr(os, "pwrite"):
-            os.pwrite(descriptor, text, _OWNER_OFFSET)
-        else:
-            os.lseek(descriptor, _OWNER_OFFSET, os.SEEK_SET)
-            os.write(descriptor, text)
+    try:  # noqa: SIM105 - twice in each append, and `suppress` costs as much as the write
+        _write_at(descriptor, text, _OWNER_OFFSET)
+    except OSError:
+        pass
+
+
+if hasattr(os, "pwrite"):
+    _write_at = os.pwrite
+else:
+
+    def _write_at(descriptor: int, text: bytes, offset: int) -> int:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.write(descriptor, text)
 
 
 def _read_owner(descriptor: int) -> str:
