@@ -183,7 +183,8 @@ LARGE_ENOUGH_TO_MAP = np.arange((1 << 20) / 8 + 1)
 def holding(**arrays: Any) -> Any:
     """An estimator with these as if it had been fitted."""
     model = Offset()
-    vars(model).update(arrays)
+    for name, array in arrays.items():
+        setattr(model, name, array)
     return model
 
 

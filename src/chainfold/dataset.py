@@ -229,7 +229,7 @@ class Dataset:
         return fingerprint(self.projections, self.log.mark(), self.log.offsets())
 
     def settle(self) -> None:
-        """`refresh`, if what is held may not be whole: an interrupt, or a fork, came in the middle of a change."""
+        """`refresh`, if what is held may not be whole: an interrupt or a fork came amid a change."""
         if self.is_in_doubt:
             self.refresh()
 

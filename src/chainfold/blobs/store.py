@@ -34,7 +34,7 @@ class BlobStore:
         self._kept: set[str] = set()
         self._made: set[Path] = set()
         self._last = ("", folder)
-        """A plain path that was asked for last, and where it is: a registration asks for the same one often."""
+        """The plain path that was asked for last, and where it is: a registration asks again and again."""
 
     def locate(self, path: str) -> Path:
         """Where a record's path is.

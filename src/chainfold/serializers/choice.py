@@ -175,8 +175,9 @@ def _find(name: str) -> Serializer | None:
 def _hinted(hint: Any) -> Serializer:
     serializer = (_VARIANTS.get(hint) or _find(hint)) if isinstance(hint, str) else None
     if serializer is None:
-        variants = ", ".join(_VARIANTS)
-        raise SerializationError(f"format_hint {hint!r} names no format; {_known()}; as a hint also {variants}")
+        raise SerializationError(
+            f"format_hint {hint!r} names no format; {_known()}; as a hint also {', '.join(_VARIANTS)}"
+        )
     return serializer
 
 

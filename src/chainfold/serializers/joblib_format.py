@@ -41,8 +41,9 @@ _LEVEL: Final = 3
 class JoblibSerializer:
     """Estimators: of a known family, or with `fit` and one of `predict`, `transform`, `split`.
 
-    `joblib.load` reads two forms, and each is written where it is the better one: a plain pickle, ten times as
-    fast, and joblib's own, from which large arrays can be mapped. `docs/design/serialization.md` has the figures.
+    `joblib.load` reads two forms, and each is written where it is the better one: a plain pickle, ten times
+    as fast, and joblib's own, from which large arrays can be mapped. The figures are in
+    `docs/design/serialization.md`.
 
     Args:
         compress: Write the pickle compressed by zlib, for a disk that is dearer than time.

@@ -84,8 +84,7 @@ class LocalFile:
     def is_at(self, path: Path) -> bool:
         """Whether it is still the file of that name."""
         try:
-            ours, named = os.fstat(self._descriptor), os.lstat(path)
-            return ours.st_ino == named.st_ino and ours.st_dev == named.st_dev
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(path))
         except OSError as error:
             if error.errno in _GONE:
                 return False

@@ -143,10 +143,7 @@ class _Gate:
     def is_at(self, path: Path) -> bool:
         """Whether that is still its file: a workspace may have been removed and made again."""
         try:
-            if self._lock < 0:
-                return True
-            ours, named = os.fstat(self._lock), os.stat(path)  # noqa: PTH116 - at each append
-            return ours.st_ino == named.st_ino and ours.st_dev == named.st_dev
+            return self._lock < 0 or os.path.samestat(os.fstat(self._lock), os.stat(path))  # noqa: PTH116
         except FileNotFoundError:
             return False
         except OSError:
@@ -282,13 +279,12 @@ def _write_owner(descriptor: int, text: bytes) -> None:
         pass
 
 
-if hasattr(os, "pwrite"):
-    _write_at = os.pwrite
-else:
+def _write_at_any(descriptor: int, text: bytes, offset: int) -> int:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, text)
 
-    def _write_at(descriptor: int, text: bytes, offset: int) -> int:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.write(descriptor, text)
+
+_write_at = os.pwrite if hasattr(os, "pwrite") else _write_at_any  # Windows has none
 
 
 def _read_owner(descriptor: int) -> str:
