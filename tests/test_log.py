@@ -418,6 +418,27 @@ def test_an_entry_is_never_longer_than_the_limit(tmp_path: Path) -> None:
     assert opened(tmp_path).entry(2).event == AliasSet("alias-2")
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        AliasSet(7),  # type: ignore[arg-type]  # on purpose, as all of these
+        RunRolledBack("boredom"),  # type: ignore[arg-type]
+        ArtifactRegistered(ArtifactRecord("a", "sha256:0", "a.pkl", size_bytes=-1)),
+        ArtifactRegistered(ArtifactRecord("a", "sha256:0", "a.pkl", fold_id=0.5)),  # type: ignore[arg-type]
+        ArtifactRegistered(ArtifactRecord("a", "sha256:0", "a.pkl", artifact_type="modle")),  # type: ignore[arg-type]
+        ArtifactRegistered(ArtifactRecord("a", "sha256:0", "a.pkl", depends_on=[None])),  # type: ignore[list-item]
+        ArtifactRegistered(ArtifactRecord("a", "sha256:0", "a.pkl"), reused=1),  # type: ignore[arg-type]
+    ],
+    ids=lambda event: event.kind,
+)
+def test_nothing_is_appended_that_could_not_be_read_back(tmp_path: Path, event: AnyEvent) -> None:
+    log = opened(tmp_path)
+    with pytest.raises(InvalidInputError, match=f"{event.kind}' event was not appended: Expected|Invalid"):
+        log.append([AliasSet("before"), event], actor="tester", sync=True)
+    write(log)
+    assert opened(tmp_path).entry(0).event == AliasSet("alias-0")
+
+
 def test_a_line_that_changes_after_it_was_read_is_not_given_out(tmp_path: Path) -> None:
     write(opened(tmp_path, 300), 5)
     log = opened(tmp_path, 300)

@@ -17,8 +17,10 @@ from chainfold import (
     CorruptionError,
     InvalidInputError,
     MetaModelConfig,
+    MissingDependencyError,
     OperatorChain,
     OperatorNode,
+    RunClosedError,
 )
 
 CHAIN = OperatorChain([OperatorNode(1, "MinMaxScaler"), OperatorNode(3, "PLS", [0], source_index=1)])
@@ -312,6 +314,36 @@ def test_meta_models_need_live_sources(registry: ArtifactRegistry) -> None:
         ["from b", "from a"],
     )
     assert [record.artifact_id for record in registry.resolve_dependencies("p:3:all")] == [b, a]
+
+
+def test_what_others_did_meanwhile_is_seen(workspace: Path) -> None:
+    """Before the work a registration goes by what it knows; what has changed since still counts."""
+    with ArtifactRegistry(workspace, "wheat") as ours, ArtifactRegistry(workspace, "wheat") as theirs:
+        source = theirs.register([1], "p:1:all", "model")
+        meta = ours.register_meta_model([2], "p:2:all", [source.artifact_id])
+        assert [record.artifact_id for record in theirs.resolve_dependencies(meta.artifact_id)] == ["p:1:all"]
+        theirs.delete_pipeline_artifacts("p")
+        with pytest.raises(MissingDependencyError, match="p:1:all"):
+            ours.register_meta_model([3], "p:3:all", [source.artifact_id])
+        ours.start_run()
+        theirs.purge_dataset_artifacts(confirm=True, force=True)  # it ends the run
+        with pytest.raises(RunClosedError, match="rolled back"):
+            ours.register([4], "p:4:all", "model")
+        assert files(ours) == []
+        assert list((workspace / "log" / "wheat" / "aside").iterdir()) == []
+
+
+def test_a_file_that_only_lies_there_is_used(registry: ArtifactRegistry) -> None:
+    """Whoever put it there: it has these bytes, and what was not brought by us is not ours to take."""
+    first = registry.register([1], "p:1:all", "model")
+    content = (registry.binaries_dir / first.path).read_bytes()
+    with ArtifactRegistry(registry.workspace, "barley") as other:
+        other.binaries_dir.mkdir(parents=True)
+        (other.binaries_dir / first.path).write_bytes(content)
+        other.start_run()
+        assert other.register([1], "p:1:all", "model").path == first.path
+        assert other.cleanup_failed_run() == 1
+        assert files(other) == [first.path]
 
 
 @pytest.mark.parametrize(

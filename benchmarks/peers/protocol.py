@@ -1,6 +1,6 @@
 """What every side is asked to do: one small interface, and what to say where a side has no such thing."""
 
-import io
+import pickle
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -127,12 +127,8 @@ class Peer:
 
 
 def serialised(model: Any) -> bytes:
-    """The bytes that all sides keep: what joblib writes without compression."""
-    import joblib
-
-    buffer = io.BytesIO()
-    joblib.dump(model, buffer, compress=0, protocol=5)
-    return buffer.getvalue()
+    """The bytes that all sides keep: what chainfold writes, and joblib.load reads."""
+    return pickle.dumps(model, protocol=5)
 
 
 def in_fold_order(found: Iterable[Any]) -> Sequence[Any]:

@@ -209,7 +209,8 @@ def decode_entry(
 def check_event(line: bytes) -> None:
     """Nothing, if the event of a line that `encode_entry` made can be read back.
 
-    As `decode_entry`, but for the fields around the event: those have their types by the writing of them.
+    As `decode_entry`, but for the fields around the event: the log made position and time itself, the actor
+    is text since its dataset was opened, and a run is named in the log before it is named in an entry.
 
     Raises:
         CorruptionError: If a value does not have the type that the format gives it.

@@ -53,6 +53,7 @@ class LocalLog(LogReader):
         self._appender_of: Segment | None = None
         self._failure: StorageError | None = None
         self._root_checked = False
+        self._checkpoint_path = folder / "checkpoint"
 
     def close(self) -> None:
         """Let go of all files."""
@@ -279,12 +280,13 @@ class LocalLog(LogReader):
         The first is renamed into place, the later ones are written over it: they never get shorter, and fit a
         sector. A new file and a rename each time would cost as much as the entry itself.
         """
-        path, aside = self.folder / "checkpoint", self.folder / "checkpoint.new"
+        path = self._checkpoint_path
         text = checkpoint.Checkpoint(lines.origin(self.dataset), self.size, self.root()).text()
         try:
             if self._files.size(path) in range(1, min(len(text), _SECTOR_BYTES) + 1):
                 self._files.overwrite(path, text)
                 return
+            aside = self.folder / "checkpoint.new"
             self._files.remove(aside)
             self._files.write_new(aside, text, sync=False)
             self._files.rename(aside, path)
