@@ -272,19 +272,18 @@ def _owner_text() -> bytes:
 
 
 def _write_owner(descriptor: int, text: bytes) -> None:
-    """Best effort: a full disk must not keep anyone from a lock."""
-    try:  # noqa: SIM105 - twice in each append, and `suppress` costs as much as the write
-        _write_at(descriptor, text, _OWNER_OFFSET)
+    """Best effort: a full disk must not keep anyone from a lock.
+
+    What is there already is left alone: a changed file is one more for the next sync of the log to see to.
+    """
+    try:
+        if not hasattr(os, "pwrite"):
+            os.lseek(descriptor, _OWNER_OFFSET, os.SEEK_SET)
+            os.write(descriptor, text)
+        elif os.pread(descriptor, _OWNER_BYTES, _OWNER_OFFSET) != text:
+            os.pwrite(descriptor, text, _OWNER_OFFSET)
     except OSError:
-        pass
-
-
-def _write_at_any(descriptor: int, text: bytes, offset: int) -> int:
-    os.lseek(descriptor, offset, os.SEEK_SET)
-    return os.write(descriptor, text)
-
-
-_write_at = os.pwrite if hasattr(os, "pwrite") else _write_at_any  # Windows has none
+        logger.debug("who holds the lock is not told", exc_info=True)
 
 
 def _read_owner(descriptor: int) -> str:
