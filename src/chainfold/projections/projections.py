@@ -133,8 +133,9 @@ class Projections:
         row = self.visibility.add(entry.position)
         self._ids_of_rows.append(record.artifact_id)
         for index, keys_of in self._keyed:
+            add = index.add
             for key in keys_of(record):
-                index.add(key, row)
+                add(key, row)
         self.totals.register(record)
         self.paths.register(row, record, reused=event.reused or event.imported)
         run = self.runs.open(entry.run)
