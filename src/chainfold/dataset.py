@@ -9,13 +9,10 @@ import getpass
 import logging
 import os
 import socket
-import threading
 import time
 import uuid
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,9 +22,7 @@ from chainfold.blobs import BlobStore, get_binaries_path
 from chainfold.details import move_aside, put_back
 from chainfold.errors import (
     ChainfoldError,
-    CorruptionError,
     InvalidInputError,
-    NotFoundError,
     StorageError,
 )
 from chainfold.events import (
@@ -40,28 +35,17 @@ from chainfold.events import (
     SweepReason,
     decode_record,
 )
-from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES, LocalLog, LogRewoundError, time_text
+from chainfold.folded import Folded
+from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES
 from chainfold.params import from_wire, to_wire
 from chainfold.places import check_dataset_name, encodable, refuse_links
-from chainfold.projections import NEVER, Projections
-from chainfold.projections.merging import fingerprint
-from chainfold.projections.snapshots import Snapshots
+from chainfold.projections import NEVER
 from chainfold.records import ArtifactRecord
 from chainfold.storage import Files, LocalFiles, network_kind, owner_name
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_REWINDS: Final = 10
-"""How often one refresh starts over: each time, a writer has failed in the middle of this."""
-TAIL_ENTRIES: Final = 2_000
-"""Entries in memory from which on a snapshot is written: folding them takes some 20 ms at each opening."""
-TAIL_SHARE: Final = 64
-"""Or rather so many times fewer than the snapshot has: writing one takes as long as it is."""
-TAIL_LIMIT: Final = 100_000
-"""And never more than so many: some 200 MB."""
-CLOSING_SHARE: Final = 8
-"""Whoever closes a dataset that it has changed writes one for so many times less."""
 _SWEEP_BYTES: Final = 48_000
 """Of paths in one sweep event: well below the limit of an entry."""
 _ROOM_BYTES: Final = 1_000
@@ -80,7 +64,7 @@ def default_actor() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-class Dataset:
+class Dataset(Folded):
     """One log with its blobs and projections.
 
     Args:
@@ -113,133 +97,10 @@ class Dataset:
         binaries = get_binaries_path(self.workspace, name)
         self.blobs = BlobStore(binaries, self.folder / "aside", self.files)
         self.details = BlobStore(self.folder / "details", self.folder / "aside", self.files)
-        self.mutex = threading.RLock()
-        self._segment_bytes = segment_bytes
         self._lock = self.files.lock(self.folder / "lock")
-        self._snapshots = Snapshots(self.folder, name, self.files)
-        self._patience = 1
         self._depth = 0
-        self._warned = False
         self._prepared = False
-        self._open()
-        _datasets.add(self)
-        self.refresh()
-
-    def _open(self, *, from_nothing: bool = False) -> None:
-        """Begin anew, with nothing read but, unless told otherwise, a snapshot."""
-        self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
-        snapshot = None if from_nothing else self._snapshots.open_newest(self.log)
-        self.projections = Projections(self.log, snapshot)
-        self.is_in_doubt = False
-
-    def refresh(self, *, thorough: bool = False) -> None:
-        """Take in what others appended; see `LogReader.catch_up`.
-
-        Raises:
-            UnknownEventError: At an event of another release.
-        """
-        with self.mutex:
-            if self.is_in_doubt:
-                self._open_again()
-            elif not thorough and not self.log.has_news():
-                return
-            self.is_in_doubt = True  # until it is done: an interrupt may come at any moment
-            for _ in range(_REWINDS):
-                try:
-                    self._fold(self.log.catch_up(thorough=thorough))
-                    break
-                except CorruptionError:
-                    if self.log.damage is None:
-                        raise
-                    break  # what is before it stays readable, as before any other damage
-                except LogRewoundError:  # lines that were never acknowledged are gone again: start over
-                    self._open_again()
-            self.is_in_doubt = False
-            if self.log.damage is not None and not self._warned:
-                self._warned = True
-                warnings.warn(str(self.log.damage), RuntimeWarning, stacklevel=3)
-
-    def _fold(self, entries: Iterator[Entry]) -> None:
-        """Fold entries; of a long log only so many are held in memory before they go to a snapshot."""
-        for entry in entries:
-            self.projections.apply(entry)
-            if self._tail >= TAIL_LIMIT * self._reluctance():
-                self._save()
-
-    def _reluctance(self) -> int:
-        """How many times longer than else to wait with a snapshot.
-
-        What an open run has registered would be in it, and be shown row by row after it, at each opening.
-        """
-        return self._patience * (2 if self.projections.runs.all_open() else 1)
-
-    @property
-    def _tail(self) -> int:
-        """Entries that are held in memory."""
-        snapshot = self.projections.snapshot
-        return self.projections.size - (0 if snapshot is None else snapshot.size)
-
-    def save_if_due(self, *, closing: bool = False) -> None:
-        """Write a snapshot, or turn to one that another process has written, if that is worth it by now."""
-        with self.mutex:
-            try:
-                self._save_if_due(closing=closing)
-            except (ChainfoldError, OSError):  # what was asked for is done
-                logger.warning("no snapshot of %r was written or read", self.name, exc_info=True)
-                self._patience *= 2
-                self.is_in_doubt = True
-
-    def _save_if_due(self, *, closing: bool) -> None:
-        tail = self._tail
-        due = max(TAIL_ENTRIES, (self.projections.size - tail) // TAIL_SHARE)
-        if closing:
-            due //= CLOSING_SHARE
-        if tail < due * self._reluctance() or self.is_in_doubt or self.log.damage is not None:
-            return
-        snapshot = self.projections.snapshot
-        known = 0 if snapshot is None else snapshot.size
-        if not closing and self._snapshots.newest_size() > known + tail // 2:
-            self._open_again()
-            self.refresh()
-        elif self.log.is_in_place():  # else it was removed or replaced, and is none of ours any more
-            self._save()
-
-    def _save(self) -> None:
-        snapshot = self._snapshots.save(self.projections, self.log)
-        if snapshot is None:
-            self._patience *= 2  # another process is at it, or there is no room: no need to ask at each entry
-            return
-        self._patience = 1
-        was_in_doubt, self.is_in_doubt = self.is_in_doubt, True  # an interrupt may come at any moment
-        self.log.rest_on(snapshot.sections["offsets"])
-        self.projections = Projections(self.log, snapshot)
-        self.is_in_doubt = was_in_doubt
-
-    def rebuild(self) -> bool:
-        """Fold the log from nothing, and use that. Whether it gave the same state as was held before."""
-        with self.mutex:
-            self.refresh()
-            before = self._fingerprint()
-            self._open_again(from_nothing=True)
-            self.refresh()
-            self.save_if_due()
-            return self._fingerprint() == before
-
-    def _fingerprint(self) -> str:
-        return fingerprint(self.projections, self.log.mark(), self.log.offsets())
-
-    def settle(self) -> None:
-        """`refresh`, if what is held may not be whole: an interrupt or a fork came amid a change."""
-        if self.is_in_doubt:
-            self.refresh()
-
-    def _open_again(self, *, from_nothing: bool = False) -> None:
-        """Replay the log: what is held of it may not be what it says."""
-        failure = self.log.failure
-        self.log.close()
-        self._open(from_nothing=from_nothing)
-        if failure is not None:
-            self.log.give_up(failure)
+        super().__init__(self.folder, name, self.files, segment_bytes)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -463,39 +324,6 @@ class Dataset:
             details = move_aside(self.details, stored)
         return ArtifactRegistered(stored, details, reused, restored_from, imported)
 
-    # positions
-
-    def size_at(self, when: int | datetime) -> int:
-        """The size of the log at a position, or at a time: after the last entry that is not later.
-
-        Raises:
-            NotFoundError: If the log has not come that far.
-            InvalidInputError: If a time has no time zone.
-        """
-        with self.mutex:
-            self.refresh()
-            if isinstance(when, datetime):
-                if when.tzinfo is None:
-                    raise InvalidInputError(f"{when} has no time zone: use e.g. datetime(..., tzinfo=UTC)")
-                return self._first_after(time_text(when))
-            if isinstance(when, bool) or not isinstance(when, int):
-                raise InvalidInputError(f"a position is an int or a datetime, not {when!r}")
-            if not 0 <= when <= self.log.size:
-                raise NotFoundError(
-                    f"the log of {self.name!r} has no position {when}: positions go from 0 to {self.log.size}"
-                )
-            return when
-
-    def _first_after(self, at: str) -> int:
-        low, high = 0, self.log.size
-        while low < high:
-            middle = (low + high) // 2
-            if self.log.entry(middle).at <= at:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
     def close(self) -> None:
         """Let go of all files. What is open elsewhere stays as it is."""
         if self._prepared:
@@ -503,23 +331,6 @@ class Dataset:
             self._prepared = False
         self.log.close()
         self._lock.close()
-
-    def _after_fork(self) -> None:
-        """In the child: another thread of the parent may have been in the middle of anything."""
-        self.mutex = threading.RLock()
-        self.is_in_doubt = True
-
-
-_datasets: weakref.WeakSet[Dataset] = weakref.WeakSet()
-
-
-def _doubt_inherited() -> None:
-    for data in list(_datasets):
-        data._after_fork()  # noqa: SLF001 - the same module
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_doubt_inherited)
 
 
 def new_run_id() -> str:

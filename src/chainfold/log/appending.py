@@ -254,7 +254,7 @@ class LocalLog(LogReader):
         path = self._path_of(self.size)
         self._files.make_folder(path.parent)
         self._files.appender(path, create=True).close()
-        segment = Segment(path, self.size, self._files)
+        segment = Segment(path, self.size, self._files).opened()
         self._add_segment(segment)
         return segment
 

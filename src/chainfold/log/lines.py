@@ -56,7 +56,7 @@ def stated_sum(line: bytes) -> int | None:
 def follows(line: bytes, before: bytes) -> bool:
     """Whether a line has the sum that it should have behind another, which is known by its end alone.
 
-    That one was checked when it was read first, so its digits are not looked at: this is asked at each lookup.
+    That one was checked when it was read first, so its digits are not looked at: lookups ask this.
     """
     try:
         return checked_sum(line, int(before[-18:-2], 16)) is not None

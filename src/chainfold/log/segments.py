@@ -8,7 +8,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
@@ -45,9 +45,12 @@ class Segment:
     @property
     def reader(self) -> Reader:
         """The file, opened when it is first asked for: of a large log few segments are read."""
-        if self._reader is None:
-            self._reader = self._files.reader(self.path)
-        return self._reader
+        return self._reader or self.opened().reader
+
+    def opened(self) -> Self:
+        """Itself, with its file open: that of the last must be, to be told from another put in its place."""
+        self._reader = self._reader or self._files.reader(self.path)
+        return self
 
     def close(self) -> None:
         """Let go of the file."""
@@ -214,6 +217,7 @@ class LogReader:
             self._add_segment(Segment(self._path_of(first), first, self._files, end))
         self._older, self.size, self._sum = offsets, mark.size, mark.sum
         try:
+            self._segments[-1].opened()
             fits = self._fits(mark)
         except (ChainfoldError, OSError, IndexError):
             fits = False

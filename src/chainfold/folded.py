@@ -1,0 +1,229 @@
+"""A log that is kept folded: what others append is taken in, and what is folded is kept in snapshots."""
+
+import logging
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from chainfold.errors import ChainfoldError, CorruptionError, InvalidInputError, NotFoundError
+from chainfold.events import Entry
+from chainfold.log import LocalLog, LogRewoundError, time_text
+from chainfold.projections import Projections
+from chainfold.projections.merging import fingerprint
+from chainfold.projections.snapshots import Snapshots
+from chainfold.storage import Files
+
+logger = logging.getLogger(__name__)
+
+_REWINDS: Final = 10
+"""How often one refresh starts over: each time, a writer has failed in the middle of this."""
+TAIL_ENTRIES: Final = 2_000
+"""Entries in memory from which on a snapshot is written: folding them takes some 20 ms at each opening."""
+TAIL_SHARE: Final = 64
+"""Or rather so many times fewer than the snapshot has: writing one takes as long as it is."""
+TAIL_LIMIT: Final = 100_000
+"""And never more than so many: some 200 MB."""
+CLOSING_SHARE: Final = 8
+"""Whoever closes a dataset that it has changed writes one for so many times less."""
+
+
+class Folded:
+    """One log and its projections.
+
+    Args:
+        folder: The dataset's folder of the log.
+        name: The dataset's name.
+        files: The storage.
+        segment_bytes: Size at which segments of the log are sealed.
+
+    Attributes:
+        log: The log.
+        projections: What is folded of it.
+        mutex: Held by whoever looks at these, or changes them.
+        is_in_doubt: What is held may not be what the log says: an interrupt, or a fork, came in the middle.
+
+    Raises:
+        UnknownEventError: If the log has events of another release.
+    """
+
+    def __init__(self, folder: Path, name: str, files: Files, segment_bytes: int) -> None:
+        self.folder, self.name, self.files = folder, name, files
+        self.mutex = threading.RLock()
+        self._segment_bytes = segment_bytes
+        self._snapshots = Snapshots(folder, name, files)
+        self._patience = 1
+        self._warned = False
+        self._open()
+        _folded.add(self)
+        self.refresh()
+
+    def _open(self, *, from_nothing: bool = False) -> None:
+        """Begin anew, with nothing read but, unless told otherwise, a snapshot."""
+        self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
+        snapshot = None if from_nothing else self._snapshots.open_newest(self.log)
+        self.projections = Projections(self.log, snapshot)
+        self.is_in_doubt = False
+
+    def refresh(self, *, thorough: bool = False) -> None:
+        """Take in what others appended; see `LogReader.catch_up`.
+
+        Raises:
+            UnknownEventError: At an event of another release.
+        """
+        with self.mutex:
+            if self.is_in_doubt:
+                self._open_again()
+            elif not thorough and not self.log.has_news():
+                return
+            self.is_in_doubt = True  # until it is done: an interrupt may come at any moment
+            for _ in range(_REWINDS):
+                try:
+                    self._fold(self.log.catch_up(thorough=thorough))
+                    break
+                except CorruptionError:
+                    if self.log.damage is None:
+                        raise
+                    break  # what is before it stays readable, as before any other damage
+                except LogRewoundError:  # lines that were never acknowledged are gone again: start over
+                    self._open_again()
+            self.is_in_doubt = False
+            if self.log.damage is not None and not self._warned:
+                self._warned = True
+                warnings.warn(str(self.log.damage), RuntimeWarning, stacklevel=3)
+
+    def _fold(self, entries: Iterator[Entry]) -> None:
+        """Fold entries; of a long log only so many are held in memory before they go to a snapshot."""
+        for entry in entries:
+            self.projections.apply(entry)
+            if self._tail >= TAIL_LIMIT * self._reluctance():
+                self._save()
+
+    def _reluctance(self) -> int:
+        """How many times longer than else to wait with a snapshot.
+
+        What an open run has registered would be in it, and be shown row by row after it, at each opening.
+        """
+        return self._patience * (2 if self.projections.runs.all_open() else 1)
+
+    @property
+    def _tail(self) -> int:
+        """Entries that are held in memory."""
+        snapshot = self.projections.snapshot
+        return self.projections.size - (0 if snapshot is None else snapshot.size)
+
+    def save_if_due(self, *, closing: bool = False) -> None:
+        """Write a snapshot, or turn to one that another process has written, if that is worth it by now."""
+        with self.mutex:
+            try:
+                self._save_if_due(closing=closing)
+            except (ChainfoldError, OSError):  # what was asked for is done
+                logger.warning("no snapshot of %r was written or read", self.name, exc_info=True)
+                self._patience *= 2
+                self.is_in_doubt = True
+
+    def _save_if_due(self, *, closing: bool) -> None:
+        tail = self._tail
+        due = max(TAIL_ENTRIES, (self.projections.size - tail) // TAIL_SHARE)
+        if closing:
+            due //= CLOSING_SHARE
+        if tail < due * self._reluctance() or self.is_in_doubt or self.log.damage is not None:
+            return
+        snapshot = self.projections.snapshot
+        known = 0 if snapshot is None else snapshot.size
+        if not closing and self._snapshots.newest_size() > known + tail // 2:
+            self._open_again()
+            self.refresh()
+        elif self.log.is_in_place():  # else it was removed or replaced, and is none of ours any more
+            self._save()
+
+    def _save(self) -> None:
+        snapshot = self._snapshots.save(self.projections, self.log)
+        if snapshot is None:
+            self._patience *= 2  # another process is at it, or there is no room: no need to ask at each entry
+            return
+        self._patience = 1
+        was_in_doubt, self.is_in_doubt = self.is_in_doubt, True  # an interrupt may come at any moment
+        self.log.rest_on(snapshot.sections["offsets"])
+        self.projections = Projections(self.log, snapshot)
+        self.is_in_doubt = was_in_doubt
+
+    def rebuild(self) -> bool:
+        """Fold the log from nothing, and use that. Whether it gave the same state as was held before."""
+        with self.mutex:
+            self.refresh()
+            before = self._fingerprint()
+            self._open_again(from_nothing=True)
+            self.refresh()
+            self.save_if_due()
+            return self._fingerprint() == before
+
+    def _fingerprint(self) -> str:
+        return fingerprint(self.projections, self.log.mark(), self.log.offsets())
+
+    def settle(self) -> None:
+        """`refresh`, if what is held may not be whole: an interrupt or a fork came amid a change."""
+        if self.is_in_doubt:
+            self.refresh()
+
+    def _open_again(self, *, from_nothing: bool = False) -> None:
+        """Replay the log: what is held of it may not be what it says."""
+        failure = self.log.failure
+        self.log.close()
+        self._open(from_nothing=from_nothing)
+        if failure is not None:
+            self.log.give_up(failure)
+
+    # positions
+
+    def size_at(self, when: int | datetime) -> int:
+        """The size of the log at a position, or at a time: after the last entry that is not later.
+
+        Raises:
+            NotFoundError: If the log has not come that far.
+            InvalidInputError: If a time has no time zone.
+        """
+        with self.mutex:
+            self.refresh()
+            if isinstance(when, datetime):
+                if when.tzinfo is None:
+                    raise InvalidInputError(f"{when} has no time zone: use e.g. datetime(..., tzinfo=UTC)")
+                return self._first_after(time_text(when))
+            if isinstance(when, bool) or not isinstance(when, int):
+                raise InvalidInputError(f"a position is an int or a datetime, not {when!r}")
+            if not 0 <= when <= self.log.size:
+                raise NotFoundError(
+                    f"the log of {self.name!r} has no position {when}: positions go from 0 to {self.log.size}"
+                )
+            return when
+
+    def _first_after(self, at: str) -> int:
+        low, high = 0, self.log.size
+        while low < high:
+            middle = (low + high) // 2
+            if self.log.entry(middle).at <= at:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _after_fork(self) -> None:
+        """In the child: another thread of the parent may have been in the middle of anything."""
+        self.mutex = threading.RLock()
+        self.is_in_doubt = True
+
+
+_folded: weakref.WeakSet[Folded] = weakref.WeakSet()
+
+
+def _doubt_inherited() -> None:
+    for each in list(_folded):
+        each._after_fork()  # noqa: SLF001 - the same module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_doubt_inherited)
