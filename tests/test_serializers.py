@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Never
 
 import cloudpickle
@@ -113,6 +113,11 @@ def test_what_npy_would_change_goes_through_pickle(array: Any) -> None:
     assert again.dtype.metadata == array.dtype.metadata
     with pytest.raises(SerializationError, match="npy"):
         serialize(array, "numpy")
+
+
+def test_numpy_may_be_half_imported_by_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", ModuleType("numpy"))
+    assert serialize({"a": 1}).format == "pickle"
 
 
 def test_a_dtype_with_a_long_header() -> None:

@@ -20,8 +20,7 @@ class NumpySerializer:
 
     def accepts(self, obj: Any) -> bool:
         """Whether npy gives back an equal array."""
-        numpy = sys.modules.get("numpy")
-        return numpy is not None and type(obj) is numpy.ndarray and not _obstacle(obj)
+        return type(obj) is _ndarray() and not _obstacle(obj)
 
     def dumps(self, obj: Any) -> bytes:
         """The array as an npy file.
@@ -51,16 +50,21 @@ class NumpySerializer:
         return npy.read_array(io.BytesIO(data), allow_pickle=False, max_header_size=max(len(data), 10_000))
 
 
+def _ndarray() -> Any:
+    """The class, if anyone has imported numpy; another thread may be in the middle of that."""
+    return getattr(sys.modules.get("numpy"), "ndarray", None)
+
+
 def _obstacle(obj: Any) -> str:
     """Why npy cannot hold the object; empty when it can."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or type(obj) is not numpy.ndarray:
+    if type(obj) is not _ndarray():
         return f"npy holds numpy.ndarray and no other class, this is {type_name(obj)}"
     dtype = obj.dtype
     if dtype.kind in "biufcmMSU" and dtype.metadata is None and module_of(dtype.type) == "numpy":
         return ""
     if dtype.hasobject:
         return f"npy cannot hold Python objects (dtype {dtype})"
+    numpy = sys.modules["numpy"]
     if _plain(dtype, numpy.void) and _survives(dtype, numpy.lib.format):
         return ""
     return f"npy does not give back the dtype {dtype!r}"
