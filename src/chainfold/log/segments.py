@@ -192,9 +192,8 @@ class LogReader:
         self.root()
         ends = [(segment.first, segment.end) for segment in self._segments]
         tree = [node.hex() for node in self._tree.subtrees]
-        return LogMark(
-            lines.origin(self.dataset), self.size, ends, self._sum, self._last_at, self.durable, tree
-        )
+        durable = min(self.durable, self.size)  # a checkpoint may know of more than was read
+        return LogMark(lines.origin(self.dataset), self.size, ends, self._sum, self._last_at, durable, tree)
 
     def offsets(self) -> tuple[Numbers, "array[int]"]:
         """Where each entry begins in its segment: those of before the mark, and those read since."""

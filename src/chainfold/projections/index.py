@@ -54,7 +54,8 @@ class Index:
         if found is None:
             return None
         if digest in snapshot.collisions:
-            return tuple(row for row in found if self._holds(row, key))
+            # Two keys of one row may have the same hash too: then it is there twice.
+            return tuple(dict.fromkeys(row for row in found if self._holds(row, key)))
         return found if self._holds(found.last, key) else None
 
     def clashes(self, digest: int, key: str) -> bool:

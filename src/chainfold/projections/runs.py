@@ -34,7 +34,7 @@ class Runs:
     def end(self, run: RunState, status: Status, position: int, reason: str = "") -> None:
         """It ended; what only mattered while it was open is forgotten."""
         run.status, run.closed, run.reason = status, position, reason
-        run.own, run.doomed, run.alias_moves, run.rows = {}, {}, [], []
+        run.own, run.doomed, run.alias_moves, run.rows, run.purges = {}, {}, [], [], False
         self._closed[run.number] = position
         self._open.pop(run.run_id, None)
 
