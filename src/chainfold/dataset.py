@@ -329,7 +329,7 @@ class Dataset(Folded):
         if self._prepared:
             self.save_if_due(closing=True)
             self._prepared = False
-        self.log.close()
+        self.let_go()
         self._lock.close()
 
 

@@ -69,6 +69,14 @@ class Folded:
         self.projections = Projections(self.log, snapshot)
         self.is_in_doubt = False
 
+    def let_go(self) -> None:
+        """Close the log, and the snapshot; whoever asks after that has them opened again."""
+        with self.mutex:
+            self.is_in_doubt = True
+            self.log.close()
+            if self.projections.snapshot is not None:
+                self.projections.snapshot.release()
+
     def refresh(self, *, thorough: bool = False) -> None:
         """Take in what others appended; see `LogReader.catch_up`.
 

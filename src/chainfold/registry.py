@@ -217,7 +217,8 @@ class ArtifactRegistry(RegistryView):
             NotFoundError: If it named nothing then, or the blob is gone or has changed.
         """
         size = self._data.size_at(position)
-        row = Sight(self._data.projections, size).row(artifact_id)
+        with self._data.mutex:
+            row = Sight(self._data.projections, size).row(artifact_id)
         if row is None:
             raise NotFoundError(
                 f"no artifact {artifact_id!r} was live at position {size}; history(id) shows when"

@@ -18,7 +18,10 @@ class Aliases:
         self._older = len(self._sizes)
         self._targets: list[str | None] = []  # of the newer moves
         self._names = dict.fromkeys(snapshot.footer.state.aliases if snapshot is not None else ())
-        self.index = Index("alias", snapshot, lambda move, alias: self._event(move).alias == alias)
+        events = self._events  # nothing refers back to this, as in `Runs`
+        self.index = Index(
+            "alias", snapshot, lambda move, alias: _alias_set(source, events[move]).alias == alias
+        )
 
     def point(self, alias: str, artifact_id: str | None, size: int, position: int) -> None:
         """From the state after `size` entries on, the name points there, or (None) nowhere."""
@@ -35,7 +38,11 @@ class Aliases:
         if not at:
             return None
         move = moves[at - 1]
-        return self._targets[move - self._older] if move >= self._older else self._event(move).artifact_id
+        return (
+            self._targets[move - self._older]
+            if move >= self._older
+            else _alias_set(self._source, self._events[move]).artifact_id
+        )
 
     def all(self, size: int) -> dict[str, str]:
         """Every alias that pointed somewhere after `size` entries, in order of name."""
@@ -46,6 +53,7 @@ class Aliases:
         """Every alias there ever was, sorted."""
         return sorted(self._names)
 
-    def _event(self, move: int) -> AliasSet:
-        event = self._source.entry(self._events[move]).event
-        return event if isinstance(event, AliasSet) else AliasSet("")
+
+def _alias_set(source: Source, position: int) -> AliasSet:
+    event = source.entry(position).event
+    return event if isinstance(event, AliasSet) else AliasSet("")

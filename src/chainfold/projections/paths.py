@@ -32,7 +32,7 @@ class Paths:
         self._holds: dict[int, int] = {}  # by artifacts of open runs
         self._older = len(self._files)
         self._newer: list[tuple[str, str]] = []  # path and digest of each row since the snapshot
-        self.sweeps = Index("sweep", snapshot, self._is_of)
+        self.sweeps = Index("sweep", snapshot, lambda position, path: path in _swept(source, position))
         self.swept_all_at = snapshot.footer.state.swept_all_at if snapshot is not None else None
         for run in snapshot.footer.state.open_runs if snapshot is not None else ():
             for row in run.own.values():
@@ -137,6 +137,7 @@ class Paths:
         rows = self._by_path.rows(path)
         return rows[0] if rows else None
 
-    def _is_of(self, position: int, path: str) -> bool:
-        event = self._source.entry(position).event
-        return isinstance(event, BlobsSwept) and path in event.paths
+
+def _swept(source: Source, position: int) -> list[str]:
+    event = source.entry(position).event
+    return event.paths if isinstance(event, BlobsSwept) else []

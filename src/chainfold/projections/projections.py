@@ -53,7 +53,7 @@ class Projections:
         self.columns = columns_on(snapshot)
         self.visibility = Visibility(self.columns)
         self.source = Source(log, self.visibility.positions)
-        registered = {kind: Index(kind, snapshot, self._holder(kind)) for kind in REGISTERED}
+        registered = {kind: Index(kind, snapshot, _holder(self.source, kind)) for kind in REGISTERED}
         self._keyed = [(registered[kind], keys_of) for kind, keys_of in REGISTERED.items()]
         self.ids, self.digests, self.lineage = registered["id"], registered["digest"], registered["source"]
         self.chains = Chains(snapshot, registered)
@@ -65,10 +65,6 @@ class Projections:
         self.indexes = [*registered.values(), self.runs.index, self.aliases.index, self.paths.sweeps]
         self._older = len(self.visibility)
         self._ids_of_rows: list[str] = []  # of those since the snapshot
-
-    def _holder(self, kind: str) -> Callable[[int, str], bool]:
-        keys_of = REGISTERED[kind]
-        return lambda row, key: key in keys_of(self.source.decoded(row).record)
 
     def fold(self, entries: Iterable[Entry]) -> None:
         """Apply entries, in order."""
@@ -230,3 +226,9 @@ class Projections:
             "aliases": self.aliases.all(self.size),
             "swept": self.paths.swept_all_at,
         }
+
+
+def _holder(source: Source, kind: str) -> Callable[[int, str], bool]:
+    """Whether a registration has a key. It does not refer back to the projections, as in `Runs`."""
+    keys_of = REGISTERED[kind]
+    return lambda row, key: key in keys_of(source.decoded(row).record)

@@ -19,7 +19,9 @@ class Runs:
         self._source = source
         self._known: dict[int, RunState] = {}  # the open ones, and what ended since the snapshot
         self._open: dict[str, RunState] = {}
-        self.index = Index("run", snapshot, self._is)
+        started = self._started
+        # Nothing refers back to this: whoever is forgotten is gone at once, with the files that it has open.
+        self.index = Index("run", snapshot, lambda run, run_id: source.entry(started[run]).run == run_id)
         for run in snapshot.footer.state.open_runs if snapshot is not None else ():
             self._known[run.number] = self._open[run.run_id] = run
 
@@ -71,9 +73,6 @@ class Runs:
             run.status = "rolled-back" if isinstance(event, RunRolledBack) else "committed"
             run.reason = event.reason if isinstance(event, RunRolledBack) else ""
         return run
-
-    def _is(self, number: int, run_id: str) -> bool:
-        return self._run(number).run_id == run_id
 
 
 def _begun(number: int, entry: Entry, event: RunStarted) -> RunState:

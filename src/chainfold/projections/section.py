@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
+from weakref import WeakMethod
 
 import xxhash
 
@@ -22,12 +23,13 @@ class Section:
     Args:
         view: The file's bytes for this section, as numbers.
         sums: The sum of each block.
-        heal: Called when a block is not what was written. It must replace the section (`replace`), or raise.
+        heal: Called when a block is not what was written. It must replace the section (`replace`), or raise;
+            weak, so that a snapshot that nobody needs goes at once, and with it the file that it has mapped.
     """
 
     __slots__ = ("_heal", "_is_good", "_shift", "_sums", "_view", "block")
 
-    def __init__(self, view: memoryview, sums: Sequence[int], heal: Callable[[], None]) -> None:
+    def __init__(self, view: memoryview, sums: Sequence[int], heal: "WeakMethod[Callable[[], None]]") -> None:
         self._heal = heal
         self.block = BLOCK_BYTES // view.itemsize
         """Numbers in a block."""
@@ -37,6 +39,11 @@ class Section:
     def replace(self, view: memoryview, sums: Sequence[int]) -> None:
         """Read from elsewhere from now on."""
         self._view, self._sums, self._is_good = view, sums, bytearray(len(sums))
+
+    def release(self) -> None:
+        """Let go of the file; what is asked for then is a ValueError."""
+        self._view.release()
+        self._sums = ()
 
     def __len__(self) -> int:
         return len(self._view)
@@ -66,9 +73,11 @@ class Section:
     def _check(self, block: int) -> None:
         start = block << self._shift
         if sum_of(self._view[start : start + self.block]) != self._sums[block]:
-            self._heal()
+            heal = self._heal()
+            if heal is not None:
+                heal()
             if sum_of(self._view[start : start + self.block]) != self._sums[block]:
-                raise CorruptionError("a snapshot that was just built reads back as other bytes")
+                raise CorruptionError("a snapshot is damaged, and so is what was built in its place")
         self._is_good[block] = 1
 
 

@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, overload
+from weakref import WeakMethod
 
 import msgspec
 
@@ -145,7 +146,7 @@ class Snapshot:
             blocks = -(-part.nbytes // BLOCK_BYTES)
             known = self.sections.get(name)
             if known is None:
-                self.sections[name] = Section(part, sums[first : first + blocks], self._mend)
+                self.sections[name] = Section(part, sums[first : first + blocks], WeakMethod(self._mend))
             else:
                 known.replace(part, sums[first : first + blocks])
             first += blocks
@@ -154,6 +155,12 @@ class Snapshot:
         fences, self._keys, self._values = (self.sections[name] for name in ("fences", "keys", "values"))
         self._fences = fences.part(0, len(fences))
         self._count = len(self._keys)
+
+    def release(self) -> None:
+        """Let go of the file: it can be removed, and its file system unmounted, wherever that matters."""
+        self._fences.release()
+        for section in self.sections.values():
+            section.release()
 
     def _mend(self) -> None:
         if self._heal is None or self._is_healing:
