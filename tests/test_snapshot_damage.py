@@ -184,7 +184,7 @@ def test_one_that_is_ahead_of_a_log_that_was_restored(
         shutil.copytree(copy, path) if copy.is_dir() else shutil.copy(copy, path)
     assert files_in(dataset) == [ahead]
     check(dataset, expected, caplog)
-    monkeypatch.setattr("chainfold.dataset.TAIL_ENTRIES", 1)
+    monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", 1)
     with ArtifactRegistry(dataset, "wheat") as registry:
         registry.set_alias("again", None)
         snapshot = registry._data.projections.snapshot

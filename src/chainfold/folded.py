@@ -150,14 +150,14 @@ class Folded:
             self._save()
 
     def _save(self) -> None:
+        was_in_doubt, self.is_in_doubt = self.is_in_doubt, True  # an interrupt may come at any moment
         snapshot = self._snapshots.save(self.projections, self.log)
         if snapshot is None:
             self._patience *= 2  # another process is at it, or there is no room: no need to ask at each entry
-            return
-        self._patience = 1
-        was_in_doubt, self.is_in_doubt = self.is_in_doubt, True  # an interrupt may come at any moment
-        self.log.rest_on(snapshot.sections["offsets"])
-        self.projections = Projections(self.log, snapshot)
+        else:
+            self._patience = 1
+            self.log.rest_on(snapshot.sections["offsets"])
+            self.projections = Projections(self.log, snapshot)
         self.is_in_doubt = was_in_doubt
 
     def rebuild(self) -> bool:
