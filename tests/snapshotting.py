@@ -164,7 +164,8 @@ def answers(workspace: Path, dataset: str = "wheat") -> dict[str, Any]:
 
 def answers_without(workspace: Path, dataset: str = "wheat") -> dict[str, Any]:
     """All that one says that folds the whole log."""
-    with ArtifactRegistry(workspace, dataset) as registry:
+    with pytest.MonkeyPatch.context() as patch, ArtifactRegistry(workspace, dataset) as registry:
+        save_never(patch)
         registry._data._open_again(from_nothing=True)
         registry._data.refresh()
         assert registry._data.projections.snapshot is None

@@ -1,0 +1,156 @@
+"""What a snapshot is for, by count and not by clock: who opens through one reads little but the tail."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.snapshotting import save_never, saved
+
+from chainfold import ArtifactRegistry
+from chainfold.dataset import Dataset
+from chainfold.events import Entry, decode_record
+from chainfold.log.segments import Segment
+from chainfold.projections import Projections, source
+
+ARTIFACTS = 120
+
+
+class Counts:
+    """What was done so far."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.applied: list[int] = []
+        self.decoded = 0
+        self.opened: set[int] = set()
+        apply, decode = Projections.apply, decode_record
+        reader: Any = vars(Segment)["reader"]
+
+        def applying(projections: Projections, entry: Entry) -> None:
+            self.applied.append(entry.position)
+            apply(projections, entry)
+
+        def decoding(line: bytes) -> object:
+            self.decoded += 1
+            return decode(line)
+
+        def opening(segment: Segment) -> object:
+            self.opened.add(segment.first)
+            return reader.fget(segment)
+
+        patch.setattr(Projections, "apply", applying)
+        patch.setattr(source, "decode_record", decoding)
+        patch.setattr(Segment, "reader", property(opening))
+
+
+@pytest.fixture
+def dataset(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A log of several segments, with a snapshot, and three entries behind it."""
+    save_never(monkeypatch)
+    defaults = Dataset.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "segment_bytes", 8_000)
+    with ArtifactRegistry(workspace, "wheat") as registry, registry.run():
+        for number in range(ARTIFACTS):
+            registry.register(
+                [number], f"p{number % 6}:{number}:all", "model", chain_path=f"s1.A>s{number}.B"
+            )
+    saved(workspace)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        for number in range(3):
+            registry.set_alias("best", f"p{number}:{number}:all")
+    return workspace
+
+
+@pytest.fixture
+def counts(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> Counts:
+    return Counts(monkeypatch)
+
+
+def test_opening_folds_the_tail_alone(dataset: Path, counts: Counts) -> None:
+    """However long the log: three entries are folded, no record is decoded, the last segments are opened."""
+    with ArtifactRegistry(dataset, "wheat") as registry:
+        assert counts.applied == list(range(ARTIFACTS + 2, ARTIFACTS + 5))
+        assert counts.decoded == 0
+        firsts = registry._data.log._firsts
+        assert len(firsts) > 4
+        assert counts.opened <= set(firsts[-2:])
+        assert len(registry) == ARTIFACTS
+
+
+def test_a_lookup_decodes_what_it_returns(dataset: Path, counts: Counts) -> None:
+    with ArtifactRegistry(dataset, "wheat") as registry:
+        assert registry.resolve("p0:0:all") is not None
+        assert counts.decoded == 1
+        assert registry.resolve("nobody") is None
+        assert counts.decoded == 1
+        assert registry.alias("best") == "p2:2:all"
+        counts.decoded = 0
+        assert len(registry.get_artifacts_for_step("p1", 1)) <= ARTIFACTS // 6
+        assert counts.decoded <= ARTIFACTS // 6
+        counts.decoded = 0
+        assert len(registry.get_chain_prefix("s1.A>s77.")) == 1
+        assert counts.decoded <= 1
+        assert counts.applied[3:] == []
+
+
+def test_a_lookup_opens_the_segment_it_reads(dataset: Path, counts: Counts) -> None:
+    with ArtifactRegistry(dataset, "wheat") as registry:
+        firsts = registry._data.log._firsts
+        assert firsts[0] not in counts.opened
+        registry.resolve("p0:0:all")
+        assert counts.opened <= {firsts[0], *firsts[-2:]}
+
+
+def test_a_writer_holds_the_tail_alone(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what it has written, and of what others have, no more than it was told to is held in memory."""
+    monkeypatch.setattr("chainfold.dataset.TAIL_ENTRIES", 10)
+    monkeypatch.setattr("chainfold.dataset.TAIL_LIMIT", 20)
+    with ArtifactRegistry(workspace, "wheat") as writer, ArtifactRegistry(workspace, "wheat") as reader:
+        most = 0
+        for number in range(60):
+            writer.register([number % 3], f"p:{number}:all", "model")
+            assert writer._data._tail <= 10
+            if number % 7 == 0:
+                assert len(reader) == number + 1
+                most = max(most, reader._data._tail)
+        assert most <= 20
+
+
+def test_a_snapshot_is_written_for_so_many_entries_and_no_fewer(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log of few entries has none; the work of writing them stays a share of the log."""
+    monkeypatch.setattr("chainfold.dataset.TAIL_ENTRIES", 16)
+    monkeypatch.setattr("chainfold.dataset.TAIL_SHARE", 2)
+    written: list[int] = []
+    save = Dataset._save
+
+    def saving(data: Dataset) -> None:
+        written.append(data.log.size)
+        save(data)
+
+    monkeypatch.setattr(Dataset, "_save", saving)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        for number in range(130):
+            registry.set_alias("x", None)
+            assert registry.position == number + 1
+    assert written[:3] == [16, 32, 48]
+    assert all(later >= 3 * earlier // 2 for earlier, later in itertools.pairwise(written[2:-1]))
+
+
+def test_a_system_that_refuses_is_not_asked_each_time(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time that no snapshot could be written, twice as many entries go by before the next attempt."""
+    monkeypatch.setattr("chainfold.dataset.TAIL_ENTRIES", 2)
+    asked: list[int] = []
+
+    def refuse(_: object, projections: Projections, __: object) -> None:
+        asked.append(projections.size)
+
+    monkeypatch.setattr("chainfold.projections.snapshots.Snapshots.save", refuse)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        for _ in range(40):
+            registry.set_alias("x", None)
+    assert asked[:5] == [2, 4, 8, 16, 32]
