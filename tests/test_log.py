@@ -32,6 +32,7 @@ from chainfold.events import (
 from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES, Checkpoint, LocalLog, MerkleTree
 from chainfold.log import checkpoint as checkpoints
 from chainfold.log import lines as log_lines
+from chainfold.log.merkle import Span
 from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
 from chainfold.storage import LocalFiles
 
@@ -134,6 +135,41 @@ def test_the_tree_is_that_of_the_recursive_definition(leaves: list[bytes], split
     for portion in (leaves[:split], leaves[split:]):
         tree.extend(portion)
         assert tree.root() == reader.root(leaves[: tree.size])
+
+
+@given(st.lists(st.binary(max_size=3), max_size=70), st.lists(st.integers(0, 70)), st.integers(1, 9))
+def test_spans_of_any_parts_join_to_the_tree_of_all(leaves: list[bytes], cuts: list[int], step: int) -> None:
+    """Wherever the leaves are cut, and in whatever portions each part is fed."""
+    whole = Span()
+    bounds = [0, *sorted(min(cut, len(leaves)) for cut in cuts), len(leaves)]
+    for first, stop in itertools.pairwise(bounds):
+        part = Span(first)
+        for start in range(first, stop, step):
+            part.extend(leaves[start : min(start + step, stop)])
+        assert part.stop == stop
+        whole.join(part)
+        assert whole.tree().root() == reader.root(leaves[:stop])
+    tree = MerkleTree()
+    tree.extend(leaves)
+    assert (whole.tree().size, whole.tree().subtrees) == (tree.size, tree.subtrees)
+
+
+def test_every_split_of_small_trees_joins() -> None:
+    for size in range(len(LEAVES) + 1):
+        for first, second in itertools.combinations_with_replacement(range(size + 1), 2):
+            whole = Span()
+            for start, stop in ((0, first), (first, second), (second, size)):
+                part = Span(start)
+                part.extend(LEAVES[start:stop])
+                whole.join(part)
+            assert whole.tree().root() == reader.root(LEAVES[:size])
+
+
+def test_spans_join_only_where_one_follows_the_other() -> None:
+    with pytest.raises(ValueError, match="a span from 2 on does not follow one up to 0"):
+        Span().join(Span(2))
+    with pytest.raises(ValueError, match="there are 2 leaves before these"):
+        Span(2).tree()
 
 
 # The checkpoint

@@ -104,8 +104,8 @@ def test_a_lookup_opens_the_segment_it_reads(dataset: Path, counts: Counts) -> N
 
 def test_a_writer_holds_the_tail_alone(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what it has written, and of what others have, no more than it was told to is held in memory."""
-    monkeypatch.setattr("chainfold.dataset.TAIL_ENTRIES", 10)
-    monkeypatch.setattr("chainfold.dataset.TAIL_LIMIT", 20)
+    monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", 10)
+    monkeypatch.setattr("chainfold.folded.TAIL_LIMIT", 20)
     with ArtifactRegistry(workspace, "wheat") as writer, ArtifactRegistry(workspace, "wheat") as reader:
         most = 0
         for number in range(60):
@@ -121,8 +121,8 @@ def test_a_snapshot_is_written_for_so_many_entries_and_no_fewer(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A log of few entries has none; the work of writing them stays a share of the log."""
-    monkeypatch.setattr("chainfold.dataset.TAIL_ENTRIES", 16)
-    monkeypatch.setattr("chainfold.dataset.TAIL_SHARE", 2)
+    monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", 16)
+    monkeypatch.setattr("chainfold.folded.TAIL_SHARE", 2)
     written: list[int] = []
     save = Dataset._save
 
@@ -143,7 +143,7 @@ def test_a_system_that_refuses_is_not_asked_each_time(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each time that no snapshot could be written, twice as many entries go by before the next attempt."""
-    monkeypatch.setattr("chainfold.dataset.TAIL_ENTRIES", 2)
+    monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", 2)
     asked: list[int] = []
 
     def refuse(_: object, projections: Projections, __: object) -> None:

@@ -16,10 +16,10 @@ from chainfold.storage import LocalFiles
 
 WORK = """
 import sys
-import chainfold.dataset
+import chainfold.folded
 from chainfold import ArtifactRegistry
-chainfold.dataset.TAIL_ENTRIES, chainfold.dataset.TAIL_LIMIT = int(sys.argv[3]), 4
-chainfold.dataset.TAIL_SHARE = 10**9
+chainfold.folded.TAIL_ENTRIES, chainfold.folded.TAIL_LIMIT = int(sys.argv[3]), 4
+chainfold.folded.TAIL_SHARE = 10**9
 workspace, name = sys.argv[1], sys.argv[2]
 for turn in range(6):
     with ArtifactRegistry(workspace, "wheat") as registry:

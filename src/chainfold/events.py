@@ -5,9 +5,11 @@ shape of a kind changes, its number goes up here and a pure function in `UPCASTS
 the newer one when it is read. An unknown kind or version stops a replay: it is never skipped.
 """
 
+import functools
+import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 import msgspec
 
@@ -219,6 +221,52 @@ def check_event(line: bytes) -> None:
         _event_decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _undecodable(line, error) from error
+
+
+class Placed(Protocol):
+    """What a line says besides its event, as `placing_decoder` gives it."""
+
+    position: int
+    at: str
+    durable: int | None
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is a time as entries spell it."""
+    return _TIME.fullmatch(text) is not None
+
+
+@functools.cache
+def placing_decoder() -> Callable[[bytes], Placed] | None:
+    """Tells whether a line is an entry, in less than half the time of `decode_entry`; for whole logs.
+
+    It takes the line apart once, into an event that has what the header says as well. What it takes, and
+    whose `at` is a time, `decode_entry` takes; else it raises one of msgspec's errors, UnicodeDecodeError or
+    RecursionError. None if entries may have to be upcast.
+    """
+    if VERSIONS:
+        return None
+    header: list[Any] = [
+        ("position", int),
+        ("at", str),
+        ("actor", str),
+        ("run", str | None, None),
+        ("durable", int | None, None),
+        ("v", Literal[1], 1),
+    ]
+    kinds = [
+        msgspec.defstruct(
+            f"Placed{kind.__name__}",
+            header,
+            bases=(kind,),
+            tag=kind.__struct_config__.tag,
+            kw_only=True,
+            frozen=True,
+        )
+        for kind in AnyEvent.__args__
+    ]
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(functools.reduce(operator.or_, kinds))
+    return decoder.decode
 
 
 def _upcast(line: bytes, header: _Header, newest: int, upcasts: Mapping[tuple[str, int], Upcast]) -> AnyEvent:

@@ -1,5 +1,6 @@
 """The full check of one dataset, from what is on disk alone."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
 
@@ -7,15 +8,15 @@ import msgspec
 
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError
-from chainfold.events import Entry
-from chainfold.log import QUARANTINE, LogReader
+from chainfold.events import Entry, decode_entry
+from chainfold.log import QUARANTINE, LogReader, prove
 from chainfold.projections import Projections, Sight
 from chainfold.records import ArtifactRecord
+from chainfold.storage import LocalFiles
 
 Progress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
-
-
+logger = logging.getLogger(__name__)
 _AT_ONCE: Final = 512
 """Artifacts whose records are held at a time."""
 _BATCH: Final = 16
@@ -76,10 +77,10 @@ def verify(data: Dataset, progress: Progress | None = None, jobs: int = -1) -> R
     Args:
         data: The dataset.
         progress: Called with how many artifacts are done, and of how many.
-        jobs: Threads that read and hash files; -1 for as many as there are cores, as joblib counts.
+        jobs: Threads that read and hash files, and processes that check a large log of several segments; -1
+            for as many as there are cores, as joblib counts.
     """
-    log = LogReader(data.folder, data.name, data.files)
-    projections = Projections()
+    log, projections = _proven(data, jobs)
     findings: list[Finding] = []
     try:
         findings += _check_log(log, projections)
@@ -97,8 +98,31 @@ def verify(data: Dataset, progress: Progress | None = None, jobs: int = -1) -> R
         log.close()
 
 
+def _proven(data: Dataset, jobs: int) -> tuple[LogReader, Projections]:
+    """A reader of the log behind all that is proven good at once, and what is folded of that.
+
+    At its beginning, if anything is odd: then it is read line by line, to tell what. So it is in storage of
+    another kind, which other processes may not reach.
+    """
+    log = LogReader(data.folder, data.name, data.files)
+    if type(data.files) is not LocalFiles:  # one that is derived may read otherwise
+        return log, Projections()
+    proof = prove(data.folder, data.name, jobs)
+    if proof is not None and log.resume(*proof):
+        projections = Projections()
+        try:
+            projections.fold(map(decode_entry, log.raw_lines()))
+        except (ChainfoldError, OSError) as error:
+            logger.debug("the log of %r is not what was proven: %s", data.name, error)
+        else:
+            if projections.size == log.size:
+                return log, projections
+    log.close()
+    return LogReader(data.folder, data.name, data.files), Projections()
+
+
 def _check_log(log: LogReader, projections: Projections) -> Iterator[Finding]:
-    last = ""
+    last = log.mark().last_at
     try:
         for entry in log.catch_up():
             if entry.at < last:

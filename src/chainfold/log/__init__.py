@@ -1,6 +1,7 @@
 """A dataset's ordered facts: lines, segments, sums, the Merkle tree and the checkpoint."""
 
 from chainfold.log.appending import QUARANTINE, RESERVE_BYTES, LocalLog
+from chainfold.log.checking import prove
 from chainfold.log.checkpoint import Checkpoint
 from chainfold.log.lines import ENTRY_LIMIT, time_text
 from chainfold.log.mark import LogMark, Numbers
@@ -19,5 +20,6 @@ __all__ = [
     "LogRewoundError",
     "MerkleTree",
     "Numbers",
+    "prove",
     "time_text",
 ]

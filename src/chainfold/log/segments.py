@@ -23,7 +23,7 @@ TAIL_BYTES: Final = 256 << 20
 """More than a writer leaves behind the last good entry: it is not looked through, nor moved aside."""
 _CHUNK_BYTES: Final = 1 << 20
 _SUM_BYTES: Final = 26
-_SEGMENT_NAME: Final = re.compile(r"([0-9]{20})\.jsonl\Z")
+SEGMENT_NAME: Final = re.compile(r"([0-9]{20})\.jsonl\Z")
 
 logger = logging.getLogger(__name__)
 
@@ -403,7 +403,7 @@ class LogReader:
     def _heed_names(self) -> None:
         """A segment got its name after all entries before it were durable."""
         for name, _ in self._files.scan(self.folder / "segments"):
-            if match := _SEGMENT_NAME.match(name):
+            if match := SEGMENT_NAME.match(name):
                 self.durable = max(self.durable, int(match[1]))
 
     def _heed_checkpoint(self) -> str:
