@@ -207,7 +207,7 @@ ODD: Final = (
     b'"position":1.0', b'"position":"1"', b'"at":"then"', b'"actor":null', b'"kind":"run-committed"',
     b'"kind":"no-such"', b'"kind":1', b'"artifact_id":2', b'"run":"r"', b'"run":[]', b'"durable":1',
     b'"durable":-1', b'"durable":"1"', b'"v":1', b'"v":2', b'"v":0', b'"v":null', b'"x":{"y":[1]}',
-    b'"reason":"crash"', b'"reason":"mood"', b'"kind":"run-rolled-back"', b'"\xff":1', b'"x":"\xff"', 
+    b'"reason":"crash"', b'"reason":"mood"', b'"kind":"run-rolled-back"', b'"\xff":1', b'"x":"\xff"',
     b'"x":"\n"',
 )  # fmt: skip
 PIECES: Final = st.lists(st.sampled_from(GOOD + ODD), max_size=4)
