@@ -1,22 +1,26 @@
 """A log is proven good at once, and whatever is odd is told as if it were read line by line."""
 
+import itertools
 import random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chainfold import ArtifactRegistry
-from chainfold import verify as verifying
 from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, UnknownEventError
 from chainfold.events import AliasSet, decode_entry, is_time, placing_decoder
 from chainfold.log import LogReader, checking, prove
 from chainfold.log import lines as sums
+from chainfold.projections import Projections, Snapshot, refolding
+from chainfold.projections.merging import Writable, write_snapshot
 from chainfold.storage import LocalFiles
+from chainfold.verify import Report
 
 LINES = 40
 Damage = Callable[[list[Path]], None]
@@ -176,7 +180,7 @@ def test_findings_are_those_of_reading_line_by_line(
         DAMAGES[name](files)
         at_once = registry.verify()
         with monkeypatch.context() as patch:
-            patch.setattr(verifying, "prove", lambda *_: None)
+            patch.setattr("chainfold.verify.prove", lambda *_: None)
             assert registry.verify() == at_once
     assert bool(at_once.findings) == (name not in ("nothing", "tear", "zeros")), at_once
 
@@ -194,7 +198,7 @@ def test_findings_are_the_same_whatever_byte_is_changed(
                 path.write_bytes(content[:at] + draw.randbytes(1) + content[at + 1 :])
                 at_once = registry.verify()
                 with monkeypatch.context() as patch:
-                    patch.setattr(verifying, "prove", lambda *_: None)
+                    patch.setattr("chainfold.verify.prove", lambda *_: None)
                     assert registry.verify() == at_once, (path, at)
             path.write_bytes(content)
 
@@ -246,3 +250,97 @@ def test_logs_that_may_have_older_versions_are_read_line_by_line(
 
 def test_nothing_is_proven_of_nothing(tmp_path: Path) -> None:
     assert prove(tmp_path, "wheat") is None
+
+
+# What is folded
+
+
+def fill_with_runs(workspace: Path) -> None:
+    """Runs that commit, roll back and stay open, some deletions, and a snapshot somewhere in between."""
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        for number in range(12):
+            registry.register([number], f"p{number % 3}:{number}:all", "model")
+            with registry.run():
+                registry.register([number], f"p:{number % 5}:all", "model")
+                registry.delete_pipeline_artifacts(f"p{number % 2}")
+            if number == 7:
+                registry._data._save()
+
+
+def told(report: Report, kind: str) -> list[str]:
+    return [each.where for each in report.findings if each.kind == kind]
+
+
+def snapshot_of(workspace: Path) -> Path:
+    (path,) = (workspace / "log" / "wheat" / "snapshots").iterdir()
+    return path
+
+
+@pytest.mark.parametrize("limit", [1, 7, 30])
+def test_a_check_in_bounded_memory_finds_the_same(
+    limit: int, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_with_runs(workspace)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        before = registry.verify()
+        sizes = []
+
+        def write(file: Writable, projections: Projections, *rest: Any) -> None:
+            sizes.append(projections.size)
+            write_snapshot(file, projections, *rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(refolding, "TAIL_ENTRIES", limit)
+            patch.setattr(refolding, "write_snapshot", write)
+            assert registry.verify() == before
+        assert told(before, "snapshot") == []
+        assert len(sizes) >= registry.position // (2 * limit) - 1
+    assert not list(tmp_path.glob("chainfold-*"))
+
+
+def test_a_check_without_room_holds_all_in_memory(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_with_runs(workspace)
+    monkeypatch.setattr(refolding, "TAIL_ENTRIES", 5)
+    monkeypatch.setattr(tempfile, "tempdir", str(workspace / "no-such-folder"))
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        assert told(registry.verify(), "snapshot") == []
+
+
+@pytest.mark.damages
+def test_a_snapshot_that_says_something_else_is_noted(workspace: Path) -> None:
+    fill_with_runs(workspace)
+    path = snapshot_of(workspace)
+    log = LogReader(workspace / "log" / "wheat", "wheat", LocalFiles())
+    known = Snapshot(path, LocalFiles())
+    projections = Projections(log)
+    projections.fold(itertools.islice(log.catch_up(), known.size))
+    mark, offsets = log.mark(), log.offsets()
+    projections.visibility.visible_from[0] += 1
+    path.unlink()
+    file = LocalFiles().appender(path, create=True)
+    write_snapshot(file, projections, mark, offsets)
+    file.close()
+    log.close()
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        report = registry.verify()
+        assert report.ok
+        assert told(report, "snapshot") == [path.name]
+        path.unlink()
+        assert told(registry.verify(), "snapshot") == []
+
+
+@pytest.mark.damages
+def test_a_damaged_snapshot_is_noted_and_left_alone(workspace: Path) -> None:
+    fill_with_runs(workspace)
+    path = snapshot_of(workspace)
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        content = bytearray(path.read_bytes())
+        content[64] ^= 1  # an offset: of the log, and not of what is folded
+        content[Snapshot(path, LocalFiles()).footer.sections["positions"][0]] ^= 1
+        path.unlink()
+        path.write_bytes(content)
+        report = registry.verify()
+        assert report.ok
+        assert told(report, "snapshot") == [path.name]
+        assert path.read_bytes() == content

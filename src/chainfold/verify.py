@@ -1,5 +1,7 @@
 """The full check of one dataset, from what is on disk alone."""
 
+import contextlib
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
@@ -7,10 +9,12 @@ from typing import Final, Literal
 import msgspec
 
 from chainfold.dataset import Dataset
-from chainfold.errors import ChainfoldError
+from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
-from chainfold.log import QUARANTINE, LogReader, prove
+from chainfold.log import QUARANTINE, LogReader, has_passed, prove
 from chainfold.projections import Projections, Sight
+from chainfold.projections.refolding import Refolding
+from chainfold.projections.snapshots import Snapshots
 from chainfold.records import ArtifactRecord
 from chainfold.storage import LocalFiles
 
@@ -80,9 +84,9 @@ def verify(data: Dataset, progress: Progress | None = None, jobs: int = -1) -> R
         jobs: Threads that read and hash files, and processes that check a large log of several segments; -1
             for as many as there are cores, as joblib counts.
     """
-    log, projections = _proven(data, jobs)
     findings: list[Finding] = []
-    try:
+    with contextlib.ExitStack() as stack:
+        log, projections = _proven(data, jobs, findings, stack)
         findings += _check_log(log, projections)
         findings += _check_checkpoint(log)
         check = _Artifacts(data, log, Sight(projections), jobs)
@@ -94,31 +98,54 @@ def verify(data: Dataset, progress: Progress | None = None, jobs: int = -1) -> R
         findings += _orphans(data, projections)
         findings += _moved_aside(data)
         return Report(data.name, log.size, log.root().hex(), len(rows), len(check.digests), findings)
-    finally:
-        log.close()
 
 
-def _proven(data: Dataset, jobs: int) -> tuple[LogReader, Projections]:
+def _proven(
+    data: Dataset, jobs: int, findings: list[Finding], stack: contextlib.ExitStack
+) -> tuple[LogReader, Projections]:
     """A reader of the log behind all that is proven good at once, and what is folded of that.
 
     At its beginning, if anything is odd: then it is read line by line, to tell what. So it is in storage of
     another kind, which other processes may not reach.
     """
     log = LogReader(data.folder, data.name, data.files)
+    stack.callback(log.close)
     if type(data.files) is not LocalFiles:  # one that is derived may read otherwise
         return log, Projections()
     proof = prove(data.folder, data.name, jobs)
     if proof is not None and log.resume(*proof):
-        projections = Projections()
+        refolding = Refolding(log)
+        stack.callback(refolding.close)
+        entries = map(decode_entry, log.raw_lines())
         try:
-            projections.fold(map(decode_entry, log.raw_lines()))
+            found = list(_check_snapshot(data, log, refolding, entries))
+            refolding.fold(entries)
         except (ChainfoldError, OSError) as error:
             logger.debug("the log of %r is not what was proven: %s", data.name, error)
         else:
-            if projections.size == log.size:
-                return log, projections
-    log.close()
-    return LogReader(data.folder, data.name, data.files), Projections()
+            if refolding.projections.size == log.size:
+                findings += found
+                return log, refolding.projections
+    again = LogReader(data.folder, data.name, data.files)
+    stack.callback(again.close)
+    return again, Projections()
+
+
+def _check_snapshot(
+    data: Dataset, log: LogReader, refolding: Refolding, entries: Iterator[Entry]
+) -> Iterator[Finding]:
+    """Fold as much as the dataset's snapshot has, and compare; nothing if none is of this log."""
+    known = Snapshots(data.folder, data.name, data.files).newest()
+    if known is None or not has_passed(log, known.footer.mark):
+        return
+    refolding.fold(itertools.islice(entries, known.size))
+    where, advice = known.path.name, "delete it: it is built anew from the log"
+    try:
+        if not refolding.agrees_with(known):
+            yield Finding("note", "snapshot", where, f"does not say what the log says; {advice}")
+    except (CorruptionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # All but the first: its sums are right, and what it says makes no sense.
+        yield Finding("note", "snapshot", where, f"{error}; {advice}")
 
 
 def _check_log(log: LogReader, projections: Projections) -> Iterator[Finding]:

@@ -17,10 +17,10 @@ from chainfold.events import Placed, is_time, placing_decoder
 from chainfold.log import lines
 from chainfold.log.mark import LogMark
 from chainfold.log.merkle import Span
-from chainfold.log.segments import SEGMENT_BYTES, SEGMENT_NAME
+from chainfold.log.segments import SEGMENT_BYTES, SEGMENT_NAME, LogReader
 from chainfold.storage import LocalFiles, Reader
 
-PARALLEL_BYTES: Final = 2 * SEGMENT_BYTES
+PARALLEL_BYTES: Final = 4 * SEGMENT_BYTES
 """Smaller logs are checked in this process: to start others takes as long."""
 _CHUNK_BYTES: Final = 1 << 20
 _END_BYTES: Final = 27
@@ -121,6 +121,13 @@ def prove(folder: Path, dataset: str, jobs: int = 1) -> Proof | None:
     except (OddError, ChainfoldError, OSError, RuntimeError) as error:  # RuntimeError: a process that died
         logger.debug("the log of %r is not proven good: %s", dataset, error)
         return None
+
+
+def has_passed(log: LogReader, mark: LogMark) -> bool:
+    """Whether a mark is of this log, at the end of what was read or before."""
+    if mark.origin != lines.origin(log.dataset) or not 0 < mark.size <= log.size:
+        return False
+    return lines.stated_sum(log.line(mark.size - 1)) == mark.sum
 
 
 def _tasks(folder: Path, dataset: str) -> tuple[list[Task], int]:

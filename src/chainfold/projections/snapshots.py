@@ -64,6 +64,15 @@ class Snapshots:
         names = (name for name in self._names() if name not in self._left_out)
         return max((int(name[:20]) for name in names), default=0)
 
+    def newest(self) -> Snapshot | None:
+        """The newest, if it can be read; for a look only: what is damaged in it is not built anew."""
+        try:
+            path = max((self.folder / name for name in self._names()), default=None)
+            return None if path is None else Snapshot(path, self._files)
+        except (ChainfoldError, OSError) as error:
+            logger.debug("no snapshot of %r can be read: %s", self._dataset, error)
+            return None
+
     def _names(self) -> list[str]:
         try:
             return [name for name, _ in self._files.scan(self.folder) if _NAME.match(name)]
