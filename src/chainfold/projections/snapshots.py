@@ -117,7 +117,8 @@ class Snapshots:
 
     def _forget_all_but(self, path: Path) -> None:
         for name in self._names():
-            if name < path.name or name in self._left_out:
+            is_older = name[:20] <= path.name[:20] and name != path.name  # or of another who saved the same
+            if is_older or name in self._left_out:
                 self._remove(self.folder / name)
         self._left_out.clear()
         for name, _ in list(self._files.scan(self.folder)):
