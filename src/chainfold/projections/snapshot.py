@@ -227,7 +227,10 @@ def _footer(view: memoryview) -> tuple[Footer, memoryview]:
 
 
 def _check_sections(footer: Footer, stop: int) -> None:
-    """Each lies behind the one before, and has as many numbers as belong to the others'."""
+    """Each lies behind the one before, and has as many numbers as belong to the others'.
+
+    Whether there is an offset for each entry matters to the log that goes on behind it, and is asked there.
+    """
     end = len(MAGIC)
     for name, code in SECTIONS.items():
         first, count = footer.sections.get(name, (-1, 0))
@@ -239,7 +242,6 @@ def _check_sections(footer: Footer, stop: int) -> None:
         *([counts[name] for name in names] for names in _ALIKE),
         [counts["totals"], counts["totals_at"] * TOTALS_WIDTH],
         [counts["fences"], -(-counts["keys"] * TYPES["Q"] // BLOCK_BYTES)],
-        [counts["offsets"], footer.mark.size],
     ]
     if any(len(set(each)) > 1 for each in alike) or not counts["totals_at"]:
         raise CorruptionError("its sections do not fit each other")
