@@ -10,7 +10,7 @@ from tests.snapshotting import save_never, saved
 from chainfold import ArtifactRegistry
 from chainfold.dataset import Dataset
 from chainfold.events import Entry, decode_record
-from chainfold.log.segments import Segment
+from chainfold.log.segment import Segment
 from chainfold.projections import Projections, source
 
 ARTIFACTS = 120

@@ -21,7 +21,8 @@ from chainfold.events import (
 )
 from chainfold.log import checkpoint, lines
 from chainfold.log.merkle import MerkleTree
-from chainfold.log.segments import SEGMENT_BYTES, LogReader, Segment
+from chainfold.log.segment import Segment
+from chainfold.log.segments import SEGMENT_BYTES, LogReader
 from chainfold.storage import Appender, Files
 
 QUARANTINE: Final = "quarantine"

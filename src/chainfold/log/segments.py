@@ -8,21 +8,20 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
 from chainfold.log import checkpoint, lines
 from chainfold.log.mark import LogMark, Numbers
 from chainfold.log.merkle import MerkleTree
-from chainfold.storage import Files, Reader
+from chainfold.log.segment import CHUNK_BYTES, SUM_BYTES, Segment, stated_durable
+from chainfold.storage import Files
 
 SEGMENT_BYTES: Final = 64 << 20
 """A segment of this size or more is sealed: the next entry starts a new one."""
 TAIL_BYTES: Final = 256 << 20
 """More than a writer leaves behind the last good entry: it is not looked through, nor moved aside."""
-_CHUNK_BYTES: Final = 1 << 20
-_SUM_BYTES: Final = 26
 SEGMENT_NAME: Final = re.compile(r"([0-9]{20})\.jsonl\Z")
 
 logger = logging.getLogger(__name__)
@@ -30,32 +29,6 @@ logger = logging.getLogger(__name__)
 
 class LogRewoundError(ChainfoldError):
     """Entries that were read, but never acknowledged, are gone again: whoever folded them starts over."""
-
-
-class Segment:
-    """A file of entries: its first position, and how many of its bytes are known to be good."""
-
-    def __init__(self, path: Path, first: int, files: Files, end: int = 0) -> None:
-        self.path = path
-        self.first = first
-        self.end = end
-        self._files = files
-        self._reader: Reader | None = None
-
-    @property
-    def reader(self) -> Reader:
-        """The file, opened when it is first asked for: of a large log few segments are read."""
-        return self._reader or self.opened().reader
-
-    def opened(self) -> Self:
-        """Itself, with its file open: that of the last must be, to be told from another put in its place."""
-        self._reader = self._reader or self._files.reader(self.path)
-        return self
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._reader is not None:
-            self._reader.close()
 
 
 class LogReader:
@@ -146,9 +119,9 @@ class LogReader:
         else:
             end = self._offset(after)
         if position > segment.first:
-            data = segment.reader.read(start - _SUM_BYTES - 1, end - start + _SUM_BYTES + 1)
-            line = data[_SUM_BYTES + 1 : -1]
-            if lines.follows(line, data[:_SUM_BYTES]):
+            data = segment.reader.read(start - SUM_BYTES - 1, end - start + SUM_BYTES + 1)
+            line = data[SUM_BYTES + 1 : -1]
+            if lines.follows(line, data[:SUM_BYTES]):
                 return line
         else:
             line, seed = segment.reader.read(start, end - start)[:-1], self._sum_before(index - 1)
@@ -172,7 +145,7 @@ class LogReader:
                 continue
             offset, rest = self._offset(first), b""
             while offset < segment.end:
-                data = segment.reader.read(offset, min(_CHUNK_BYTES, segment.end - offset))
+                data = segment.reader.read(offset, min(CHUNK_BYTES, segment.end - offset))
                 if not data:
                     return
                 offset += len(data)
@@ -328,7 +301,7 @@ class LogReader:
     def _read_on(self, segment: Segment) -> Iterator[Entry]:
         """The good entries after the segment's known end, up to the first line that is bad or unfinished."""
         while True:
-            data = segment.reader.read(segment.end, _CHUNK_BYTES)
+            data = segment.reader.read(segment.end, CHUNK_BYTES)
             whole = data.rfind(b"\n")
             if whole < 0:
                 if len(data) > lines.ENTRY_LIMIT:
@@ -367,7 +340,7 @@ class LogReader:
         if segment.reader.size() - segment.end > TAIL_BYTES:
             self._mark_damage(f"no entry, and more than the {TAIL_BYTES:,} bytes that a writer may leave")
             return
-        stated = self._durable_after(segment)
+        stated = stated_durable(segment)
         if segment.reader.read(segment.end, len(bad)) != bad:
             return  # a writer has just cleaned up here: what was found behind it may be newer than it
         self.durable = max(self.durable, stated)
@@ -375,30 +348,6 @@ class LogReader:
             self._mark_damage("the entry is not what was acknowledged (its sum is wrong)")
         else:
             self._torn_at = (segment.first, segment.end)
-
-    def _durable_after(self, segment: Segment) -> int:
-        """The durable size that good lines behind a bad one state.
-
-        A line counts when its sum follows from the sum that the line before it states.
-        """
-        stated, offset, rest = 0, segment.end, b""
-        before: int | None = None
-        while data := segment.reader.read(offset, _CHUNK_BYTES):
-            offset += len(data)
-            *whole, rest = (rest + data).split(b"\n")
-            for line in whole:
-                if len(line) < _SUM_BYTES:  # a file of nothing but line ends is read at the disk's pace
-                    before = None
-                    continue
-                if before is not None and lines.checked_sum(line, before) is not None:
-                    try:
-                        stated = max(stated, decode_entry(line).durable or 0)
-                    except ChainfoldError:
-                        logger.debug("a line behind a bad one is not an entry", exc_info=True)
-                before = lines.stated_sum(line)
-            if len(rest) > lines.ENTRY_LIMIT:
-                rest, before = b"", None
-        return stated
 
     def _heed_names(self) -> None:
         """A segment got its name after all entries before it were durable."""
@@ -451,4 +400,4 @@ class LogReader:
         if index == 0:
             return lines.genesis(self.dataset)
         earlier = self._segments[index - 1]
-        return lines.stated_sum(earlier.reader.read(earlier.end - 1 - _SUM_BYTES, _SUM_BYTES))
+        return lines.stated_sum(earlier.reader.read(earlier.end - 1 - SUM_BYTES, SUM_BYTES))
