@@ -24,7 +24,8 @@ from chainfold.statistics import statistics
 
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
-_REMEMBERED: Final = 4096
+_REMEMBERED: Final = 16_384
+"""Answers, some 1.5 KB each."""
 
 
 class RegistryView(Lookups):
