@@ -28,6 +28,8 @@ from tests.test_laws import Players, acts
 from chainfold import ArtifactRegistry
 from chainfold.log import LogReader
 from chainfold.projections import Projections
+from chainfold.projections.keys import hashed
+from chainfold.projections.snapshot import FORMAT
 from chainfold.projections.snapshots import Snapshots
 from chainfold.storage import LocalFiles
 
@@ -190,3 +192,11 @@ def test_a_saved_state_is_the_lived_one_at_any_step(tmp_path: Path) -> None:
                 projections = registry._data.projections
                 assert list(projections.chains.paths_from("")) == sorted({*(paths * 2)[: number + 1]})
         check_steps(tmp_path, "wheat", [3, 1, 4])
+
+
+def test_the_hashes_of_keys_are_those_of_the_format() -> None:
+    """Whoever changes them must change the format's number too: older snapshots would find nothing."""
+    assert FORMAT == 1
+    assert hashed("id", "p:1:all") == 189504941949382715
+    assert hashed("step", "1:3p") == 8275042880057784076
+    assert hashed("sweep", "ä.joblib") == 13199002120509827624
