@@ -51,16 +51,17 @@ def main() -> None:
         part for part in _PARTS if part in options.only or (part == "fill" and {*_READERS} & {*options.only})
     ]
     start, creating = perf_counter(), [microseconds_to_create_a_file()]
-    for part in parts:
-        print(f"\n{part}", flush=True)
-        _PARTS[part](bench)
-    creating.append(microseconds_to_create_a_file())
-    facts = store.facts(bench, perf_counter() - start, creating, quick=options.quick)
     out: Path = options.out or (
         _RESULTS if options.only == list(_PARTS) and not options.quick else Path("bench-out")
     )
     out.mkdir(parents=True, exist_ok=True)
-    store.write(out / f"{options.name}.json", facts, bench.results)
+    for part in parts:
+        print(f"\n{part}", flush=True)
+        _PARTS[part](bench)
+        creating[1:] = [microseconds_to_create_a_file()]
+        facts = store.facts(bench, perf_counter() - start, creating, quick=options.quick)
+        # After each part: what was measured for an hour must not hang on the next.
+        store.write(out / f"{options.name}.json", facts, bench.results)
     _render(out / f"{options.name}.json", out, readme=options.readme)
 
 
