@@ -34,7 +34,7 @@ QUESTIONS: Final = (
         "register",
         "Register one object, durable when it returns",
         "µs",
-        "objects of 2 to 32 KB, one after the other; all sides serialise by joblib without compression "
+        "objects of 2 to 32 KB, one after the other; all sides write the same pickle (protocol 5) "
         "and digest by SHA-256, unless a note says otherwise",
         "register",
     ),
