@@ -115,10 +115,10 @@ def brought_in_vain(data: Dataset, rows: list[int]) -> list[str]:
     """Files of rows that nobody but their run ever saw, where no one else brought or saw the file either."""
     paths, visible_from = data.projections.paths, data.projections.visibility.visible_from
     found = []
-    for path in dict.fromkeys(map(paths.path_of, rows)):
-        bringer = paths.bringer(path)
-        if bringer is not None and visible_from[bringer] == NEVER and not paths.is_referenced(path):
-            found.append(path)
+    for row in {paths.file(row): row for row in rows}.values():
+        bringer = paths.bringer_of(row)
+        if bringer is not None and visible_from[bringer] == NEVER and not paths.is_needed(row):
+            found.append(paths.path_of(row))
     return found
 
 

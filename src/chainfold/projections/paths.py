@@ -107,6 +107,20 @@ class Paths:
         file = self._file(path)
         return file is not None and (self._references[file] > 0 or file in self._holds)
 
+    def file(self, row: int) -> int:
+        """The number of a registration's file."""
+        return self._files[row]
+
+    def is_needed(self, row: int) -> bool:
+        """As `is_referenced`, of a registration's file: nothing is looked up by name."""
+        file = self._files[row]
+        return self._references[file] > 0 or file in self._holds
+
+    def bringer_of(self, row: int) -> int | None:
+        """As `bringer`, of a registration's file."""
+        bringer = self._bringers[self._files[row]]
+        return None if bringer == NEVER else bringer
+
     def is_live(self, path: str) -> bool:
         """Whether anything live refers to the file: then its bytes are durable."""
         file = self._file(path)
