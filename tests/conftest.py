@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.snapshotting import check_rebuilt
 
 from chainfold import ArtifactRegistry
 
@@ -25,6 +26,7 @@ def check_consistency(workspace: Path) -> None:
             report = registry.verify()
             assert report.ok, report.findings
             assert registry.rebuild()
+        check_rebuilt(workspace, folder.name)
 
 
 @pytest.fixture

@@ -774,7 +774,7 @@ def check_replays(registry: ArtifactRegistry) -> None:
         assert list(then.all()) == list(past.all())
         assert growing.totals.at(size) == lived.totals.at(size)
         assert growing.aliases.all(size) == lived.aliases.all(size)
-        for name in growing.ids.tail:
+        for name in map(str, growing.ids.tail):
             assert then.row(name) == past.row(name)
         resumed.fold(entries[size:])
         assert resumed.dump() == lived.dump()

@@ -15,9 +15,9 @@ from chainfold import ArtifactRegistry
 from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, UnknownEventError
 from chainfold.events import AliasSet, decode_entry, is_time, placing_decoder
-from chainfold.log import LogReader, checking, prove
+from chainfold.log import LogReader, OddError, checking
 from chainfold.log import lines as sums
-from chainfold.projections import Projections, Snapshot, refolding
+from chainfold.projections import Projections, Snapshot, rebuilding
 from chainfold.projections.merging import Writable, write_snapshot
 from chainfold.storage import LocalFiles
 from chainfold.verify import Report
@@ -50,18 +50,21 @@ def test_what_is_proven_is_what_a_reader_finds(
     assert len(fill(workspace)) > 3
     monkeypatch.setattr(checking, "PARALLEL_BYTES", 0)
     log = read_all(workspace)
-    proof = prove(log.folder, "wheat", jobs)
-    assert proof is not None
-    mark = log.mark()
-    assert proof.mark.durable <= mark.durable == LINES  # the checkpoint says more than the entries
-    assert {**_plain(proof.mark), "durable": 0} == {**_plain(mark), "durable": 0}
-    assert proof.offsets == log.offsets()[1]
+    with rebuilding.Rebuilt(log.folder, "wheat", jobs) as proven:
+        mark, proof = log.mark(), proven.mark
+        assert proof.durable <= mark.durable == LINES  # the checkpoint says more than the entries
+        assert {**_plain(proof), "durable": 0} == {**_plain(mark), "durable": 0}
+        assert proven.offsets == log.offsets()[1]
     log.close()
     other = LogReader(log.folder, "wheat", LocalFiles())
-    assert other.resume(*proof)
+    assert other.resume(proof, proven.offsets)
     assert list(other.catch_up()) == []
     assert (other.size, other.root(), other.durable) == (LINES, log.root(), LINES)
     other.close()
+
+
+def _refused(*_: object) -> None:
+    raise OddError("not this time")
 
 
 def _plain(mark: object) -> dict[str, object]:
@@ -180,7 +183,7 @@ def test_findings_are_those_of_reading_line_by_line(
         DAMAGES[name](files)
         at_once = registry.verify()
         with monkeypatch.context() as patch:
-            patch.setattr("chainfold.verify.prove", lambda *_: None)
+            patch.setattr("chainfold.verify.Rebuilt", _refused)
             assert registry.verify() == at_once
     assert bool(at_once.findings) == (name not in ("nothing", "tear", "zeros")), at_once
 
@@ -198,7 +201,7 @@ def test_findings_are_the_same_whatever_byte_is_changed(
                 path.write_bytes(content[:at] + draw.randbytes(1) + content[at + 1 :])
                 at_once = registry.verify()
                 with monkeypatch.context() as patch:
-                    patch.setattr("chainfold.verify.prove", lambda *_: None)
+                    patch.setattr("chainfold.verify.Rebuilt", _refused)
                     assert registry.verify() == at_once, (path, at)
             path.write_bytes(content)
 
@@ -243,13 +246,15 @@ def test_logs_that_may_have_older_versions_are_read_line_by_line(
 ) -> None:
     fill(workspace)
     monkeypatch.setattr(checking, "placing_decoder", lambda: None)
-    assert prove(workspace / "log" / "wheat", "wheat") is None
+    with pytest.raises(OddError):
+        rebuilding.Rebuilt(workspace / "log" / "wheat", "wheat")
     with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
         assert registry.verify().ok
 
 
 def test_nothing_is_proven_of_nothing(tmp_path: Path) -> None:
-    assert prove(tmp_path, "wheat") is None
+    with pytest.raises(OddError):
+        rebuilding.Rebuilt(tmp_path, "wheat")
 
 
 # What is folded
@@ -280,7 +285,9 @@ def snapshot_of(workspace: Path) -> Path:
 def test_a_check_in_bounded_memory_finds_the_same(
     limit: int, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(Dataset.__init__.__kwdefaults__ or {}, "segment_bytes", 1_000)
     fill_with_runs(workspace)
+    segments = sorted((workspace / "log" / "wheat" / "segments").iterdir())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
         before = registry.verify()
@@ -291,17 +298,20 @@ def test_a_check_in_bounded_memory_finds_the_same(
             write_snapshot(file, projections, *rest)
 
         with monkeypatch.context() as patch:
-            patch.setattr(refolding, "TAIL_ENTRIES", limit)
-            patch.setattr(refolding, "write_snapshot", write)
+            patch.setattr(rebuilding, "TAIL_ENTRIES", limit)
+            patch.setattr(rebuilding, "write_snapshot", write)
             assert registry.verify() == before
         assert told(before, "snapshot") == []
-        assert len(sizes) >= registry.position // (2 * limit) - 1
+        firsts = [int(path.stem) for path in segments]
+        longest = max(stop - first for first, stop in itertools.pairwise([*firsts, registry.position]))
+        held = [size - before for before, size in itertools.pairwise([0, *sizes])]
+        assert max(held) < limit + longest < registry.position
     assert not list(tmp_path.glob("chainfold-*"))
 
 
 def test_a_check_without_room_holds_all_in_memory(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_with_runs(workspace)
-    monkeypatch.setattr(refolding, "TAIL_ENTRIES", 5)
+    monkeypatch.setattr(rebuilding, "TAIL_ENTRIES", 5)
     monkeypatch.setattr(tempfile, "tempdir", str(workspace / "no-such-folder"))
     with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
         assert told(registry.verify(), "snapshot") == []

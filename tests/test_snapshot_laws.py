@@ -7,8 +7,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
-from tests.snapshotting import few_hashes, save_often, small_blocks
+from tests.snapshotting import check_rebuilt, few_hashes, save_often, small_blocks
 from tests.test_laws import Registries
+
+from chainfold.dataset import Dataset
 
 EXAMPLES = int(os.environ.get("CHAINFOLD_EXAMPLES", "0"))
 pytestmark = pytest.mark.timeout(0 if EXAMPLES else 300)
@@ -21,6 +23,9 @@ def restored() -> Iterator[None]:
         save_often(outer)
         small_blocks(outer)
         few_hashes(outer, 60)
+        outer.setitem(Dataset.__init__.__kwdefaults__ or {}, "segment_bytes", 2_000)
+        outer.setattr("chainfold.projections.rebuilding.TAIL_ENTRIES", 5)
+        outer.setattr("chainfold.projections.snapshots.BUILD_BYTES", 0)
         yield
 
 
@@ -32,9 +37,20 @@ class SavingRegistries(Registries):
         save_often(self.patch)
         super().__init__()
 
-    @initialize(entries=st.sampled_from((1, 1, 3, 8)), limit=st.sampled_from((1, 2, 5, 10_000)))
-    def save_all_the_time(self, entries: int, limit: int) -> None:
+    @initialize(
+        entries=st.sampled_from((1, 1, 3, 8)),
+        limit=st.sampled_from((1, 2, 5, 10_000)),
+        aside=st.sampled_from((2, 10, 500_000)),
+        build=st.sampled_from((0, 0, 32 << 20)),
+    )
+    def save_all_the_time(self, entries: int, limit: int, aside: int, build: int) -> None:
         save_often(self.patch, entries, limit)
+        self.patch.setattr("chainfold.projections.rebuilding.TAIL_ENTRIES", aside)
+        self.patch.setattr("chainfold.projections.snapshots.BUILD_BYTES", build)
+
+    def teardown(self) -> None:
+        check_rebuilt(self.workspace)
+        super().teardown()
 
 
 class CollidingRegistries(SavingRegistries):

@@ -228,6 +228,7 @@ class Placed(Protocol):
 
     position: int
     at: str
+    run: str | None
     durable: int | None
 
 
@@ -262,6 +263,7 @@ def placing_decoder() -> Callable[[bytes], Placed] | None:
             tag=kind.__struct_config__.tag,
             kw_only=True,
             frozen=True,
+            gc=False,
         )
         for kind in AnyEvent.__args__
     ]

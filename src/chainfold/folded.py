@@ -66,6 +66,8 @@ class Folded:
         """Begin anew, with nothing read but, unless told otherwise, a snapshot."""
         self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
         snapshot = None if from_nothing else self._snapshots.open_newest(self.log)
+        if snapshot is None:
+            snapshot = self._snapshots.build(self.log)
         self.projections = Projections(self.log, snapshot)
         self.is_in_doubt = False
 

@@ -54,7 +54,7 @@ class MetaModelConfig(msgspec.Struct):
         )
 
 
-class ArtifactRecord(msgspec.Struct, omit_defaults=True):
+class ArtifactRecord(msgspec.Struct, omit_defaults=True, gc=False):
     """What is known of one registration of one artifact.
 
     Attributes:

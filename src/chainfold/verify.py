@@ -1,7 +1,6 @@
 """The full check of one dataset, from what is on disk alone."""
 
 import contextlib
-import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
@@ -11,9 +10,10 @@ import msgspec
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
-from chainfold.log import QUARANTINE, LogReader, has_passed, prove
+from chainfold.log import QUARANTINE, LogReader, OddError, has_passed
 from chainfold.projections import Projections, Sight
-from chainfold.projections.refolding import Refolding
+from chainfold.projections.merging import fingerprint
+from chainfold.projections.rebuilding import Rebuilt
 from chainfold.projections.snapshots import Snapshots
 from chainfold.records import ArtifactRecord
 from chainfold.storage import LocalFiles
@@ -112,40 +112,39 @@ def _proven(
     stack.callback(log.close)
     if type(data.files) is not LocalFiles:  # one that is derived may read otherwise
         return log, Projections()
-    proof = prove(data.folder, data.name, jobs)
-    if proof is not None and log.resume(*proof):
-        refolding = Refolding(log)
-        stack.callback(refolding.close)
-        entries = map(decode_entry, log.raw_lines())
-        try:
-            found = list(_check_snapshot(data, log, refolding, entries))
-            refolding.fold(entries)
-        except (ChainfoldError, OSError) as error:
-            logger.debug("the log of %r is not what was proven: %s", data.name, error)
-        else:
-            if refolding.projections.size == log.size:
-                findings += found
-                return log, refolding.projections
+    try:
+        rebuilt = stack.enter_context(Rebuilt(data.folder, data.name, jobs))
+        projections = Projections(log, rebuilt.snapshot())
+        if log.resume(rebuilt.mark, rebuilt.offsets):
+            findings += _check_snapshot(data, log, projections, rebuilt)
+            return log, projections
+    except (OddError, ChainfoldError, OSError, RuntimeError) as error:  # the last: a process that died
+        logger.debug("the log of %r is read line by line: %s", data.name, error)
     again = LogReader(data.folder, data.name, data.files)
     stack.callback(again.close)
     return again, Projections()
 
 
 def _check_snapshot(
-    data: Dataset, log: LogReader, refolding: Refolding, entries: Iterator[Entry]
+    data: Dataset, log: LogReader, projections: Projections, rebuilt: Rebuilt
 ) -> Iterator[Finding]:
-    """Fold as much as the dataset's snapshot has, and compare; nothing if none is of this log."""
+    """Whether the dataset's snapshot, and what follows it, say what was folded."""
     known = Snapshots(data.folder, data.name, data.files).newest()
     if known is None or not has_passed(log, known.footer.mark):
         return
-    refolding.fold(itertools.islice(entries, known.size))
     where, advice = known.path.name, "delete it: it is built anew from the log"
     try:
-        if not refolding.agrees_with(known):
+        theirs = Projections(log, known)
+        theirs.fold(map(decode_entry, log.raw_lines(known.size)))
+        places = known.sections["offsets"], rebuilt.offsets[known.size :]
+        ours = fingerprint(projections, rebuilt.mark, ((), rebuilt.offsets))
+        if fingerprint(theirs, rebuilt.mark, places) != ours:
             yield Finding("note", "snapshot", where, f"does not say what the log says; {advice}")
     except (CorruptionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         # All but the first: its sums are right, and what it says makes no sense.
         yield Finding("note", "snapshot", where, f"{error}; {advice}")
+    finally:
+        known.release()
 
 
 def _check_log(log: LogReader, projections: Projections) -> Iterator[Finding]:

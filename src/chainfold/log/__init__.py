@@ -1,7 +1,7 @@
 """A dataset's ordered facts: lines, segments, sums, the Merkle tree and the checkpoint."""
 
 from chainfold.log.appending import QUARANTINE, RESERVE_BYTES, LocalLog
-from chainfold.log.checking import has_passed, prove
+from chainfold.log.checking import OddError, has_passed
 from chainfold.log.checkpoint import Checkpoint
 from chainfold.log.lines import ENTRY_LIMIT, time_text
 from chainfold.log.mark import LogMark, Numbers
@@ -20,7 +20,7 @@ __all__ = [
     "LogRewoundError",
     "MerkleTree",
     "Numbers",
+    "OddError",
     "has_passed",
-    "prove",
     "time_text",
 ]

@@ -4,15 +4,13 @@ Each segment is checked from the sum that ends the one before, so processes can 
 what is wrong: whatever is odd, `LogReader` reads the log from its beginning and finds the words for it.
 """
 
-import logging
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from chainfold.errors import ChainfoldError
 from chainfold.events import Placed, is_time, placing_decoder
 from chainfold.log import lines
 from chainfold.log.mark import LogMark
@@ -22,12 +20,13 @@ from chainfold.storage import LocalFiles, Reader
 
 PARALLEL_BYTES: Final = 4 * SEGMENT_BYTES
 """Smaller logs are checked in this process: to start others takes as long."""
-_CHUNK_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 17
+"""What is decoded of so much fits the processor's cache; of a megabyte each line took twice as long."""
 _END_BYTES: Final = 27
 """Of a line, from which its sum can be told, with the line end."""
 _FILES: Final = LocalFiles()
 
-logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class OddError(Exception):
@@ -66,14 +65,15 @@ class Checked:
         self.offsets = array("Q")
         self.span = Span(task.first)
 
-    def take(self, chunk: list[bytes], decode: Callable[[bytes], Placed]) -> None:
-        """Check some more lines.
+    def take(self, chunk: list[bytes], decode: Callable[[bytes], Placed]) -> list[Placed]:
+        """Check some more lines; what they say.
 
         Raises:
             OddError: If one of them is not the entry that should be there.
         """
         total, at, end = self.sum, self.last_at, self.end
         checked_sum, limit, append = lines.checked_sum, lines.ENTRY_LIMIT, self.offsets.append
+        entries: list[Placed] = []
         for position, line in enumerate(chunk, self.span.stop):
             following = checked_sum(line, total)
             if following is None or len(line) > limit:
@@ -90,37 +90,11 @@ class Checked:
             append(end)
             end += len(line) + 1
             total = following
-        self.first_at = self.first_at or decode(chunk[0]).at
+            entries.append(entry)
+        self.first_at = self.first_at or entries[0].at
         self.sum, self.last_at, self.end = total, at, end
         self.span.extend(chunk)
-
-
-class Proof(NamedTuple):
-    """How far a log is good, and where its entries begin: for `LogReader.resume`."""
-
-    mark: LogMark
-    offsets: "array[int]"
-
-
-def prove(folder: Path, dataset: str, jobs: int = 1) -> Proof | None:
-    """Check all whole lines of a log in files of this machine: sums, order, times, and that they are entries.
-
-    Args:
-        folder: The dataset's folder of the log.
-        dataset: Its name.
-        jobs: Processes that share the segments of a large log, as joblib counts; 1 for this one alone.
-
-    Returns:
-        What was proven; None if there is nothing, or anything is odd. A line at the end that is not whole is
-        left to whoever reads on.
-    """
-    try:
-        tasks, size = _tasks(folder / "segments", dataset)
-        parallel = jobs != 1 and len(tasks) > 1 and size >= PARALLEL_BYTES
-        return _joined(dataset, tasks, _in_parallel(tasks, jobs) if parallel else map(check_segment, tasks))
-    except (OddError, ChainfoldError, OSError, RuntimeError) as error:  # RuntimeError: a process that died
-        logger.debug("the log of %r is not proven good: %s", dataset, error)
-        return None
+        return entries
 
 
 def has_passed(log: LogReader, mark: LogMark) -> bool:
@@ -130,8 +104,64 @@ def has_passed(log: LogReader, mark: LogMark) -> bool:
     return lines.stated_sum(log.line(mark.size - 1)) == mark.sum
 
 
-def _tasks(folder: Path, dataset: str) -> tuple[list[Task], int]:
-    """The segments that have something in them, in order, and their bytes."""
+class Joined:
+    """What is proven of a log, segment by segment, in order.
+
+    Args:
+        dataset: The log's dataset.
+
+    Attributes:
+        offsets: Where each entry begins in its segment.
+        ends: First position and bytes of each segment.
+    """
+
+    def __init__(self, dataset: str) -> None:
+        self.offsets = array("Q")
+        self.ends: list[tuple[int, int]] = []
+        self._dataset = dataset
+        self._span = Span()
+        self._sum, self._last_at, self._durable = lines.genesis(dataset), "", 0
+
+    def add(self, task: Task, part: Checked) -> None:
+        """Take in the next segment.
+
+        Raises:
+            OddError: If it does not go on where the one before ends.
+        """
+        if task.first != self._span.stop or task.seed != self._sum or part.first_at < self._last_at:
+            raise OddError(f"{task.path} does not follow what is before it")
+        self._span.join(part.span)
+        self.offsets.extend(part.offsets)
+        self.ends.append((task.first, part.end))
+        self._sum, self._last_at = part.sum, part.last_at
+        self._durable = max(self._durable, part.durable)
+
+    def mark(self) -> LogMark:
+        """The place in the log that is behind them."""
+        subtrees = [node.hex() for node in self._span.tree().subtrees]
+        return LogMark(
+            lines.origin(self._dataset),
+            self._span.stop,
+            list(self.ends),
+            self._sum,
+            self._last_at,
+            self._durable,
+            subtrees,
+        )
+
+
+def segments_of(folder: Path, dataset: str) -> tuple[list[Task], int]:
+    """The segments of a log that have something in them, in order, and their bytes.
+
+    Args:
+        folder: The dataset's folder of the log.
+        dataset: Its name.
+
+    Raises:
+        OddError: If one but the last does not end with a line.
+        FileNotFoundError, StorageError: If one cannot be read.
+    """
+    folder = folder / "segments"
     sizes = {name: size for name, size in _FILES.scan(folder) if size and SEGMENT_NAME.match(name)}
     names = sorted(sizes)
     tasks, seed = [], lines.genesis(dataset)
@@ -155,34 +185,31 @@ def _last_sum(path: Path) -> int:
     return stated
 
 
-def _in_parallel(tasks: list[Task], jobs: int) -> list[Checked]:
+def in_order(work: Callable[[Task], T], tasks: list[Task], size: int, jobs: int) -> Iterator[T]:
+    """The results of work on each segment; of a large log several processes share it.
+
+    Args:
+        work: A function that other processes can import.
+        tasks: The segments.
+        size: Their bytes.
+        jobs: Processes, as joblib counts; 1 for this one alone.
+    """
+    if jobs == 1 or len(tasks) < 2 or size < PARALLEL_BYTES:  # noqa: PLR2004 - one has nothing to share
+        yield from map(work, tasks)
+        return
     import joblib  # noqa: PLC0415 - slow to import
 
-    parallel = joblib.Parallel(min(joblib.effective_n_jobs(jobs), len(tasks)), prefer="processes")
-    checked: list[Checked] = parallel(joblib.delayed(check_segment)(task) for task in tasks)
-    return checked
+    count = min(joblib.effective_n_jobs(jobs), len(tasks))
+    parallel = joblib.Parallel(count, prefer="processes", return_as="generator", pre_dispatch=count + 1)
+    yield from parallel(joblib.delayed(work)(task) for task in tasks)
 
 
-def _joined(dataset: str, tasks: list[Task], checked: Iterable[Checked]) -> Proof | None:
-    """One proof of many, if each goes on where the one before ends."""
-    span, offsets, ends = Span(), array("Q"), []
-    total, last_at, durable = lines.genesis(dataset), "", 0
-    for task, part in zip(tasks, checked, strict=True):
-        if task.first != span.stop or task.seed != total or part.first_at < last_at:
-            raise OddError(f"{task.path} does not follow what is before it")
-        span.join(part.span)
-        offsets.extend(part.offsets)
-        ends.append((task.first, part.end))
-        total, last_at, durable = part.sum, part.last_at, max(durable, part.durable)
-    if not span.stop:
-        return None
-    subtrees = [node.hex() for node in span.tree().subtrees]
-    mark = LogMark(lines.origin(dataset), span.stop, ends, total, last_at, durable, subtrees)
-    return Proof(mark, offsets)
-
-
-def check_segment(task: Task) -> Checked:
+def check_segment(task: Task, see: Callable[[list[bytes], list[Placed]], None] | None = None) -> Checked:
     """Check the whole lines of one segment.
+
+    Args:
+        task: The segment.
+        see: Called with some lines that are good, and what they say, again and again.
 
     Raises:
         OddError: If one of them is not the entry that should be there, or there is none.
@@ -195,7 +222,9 @@ def check_segment(task: Task) -> Checked:
     reader = _FILES.reader(task.path)
     try:
         for chunk in _chunks(reader):
-            checked.take(chunk, decode)
+            entries = checked.take(chunk, decode)
+            if see is not None:
+                see(chunk, entries)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise OddError(f"a line of {task.path} is no entry: {error}") from error
     finally:

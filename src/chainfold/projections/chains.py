@@ -7,7 +7,7 @@ from heapq import merge
 from sortedcontainers import SortedList
 
 from chainfold.projections.index import Index
-from chainfold.projections.keys import fold_key, joined
+from chainfold.projections.keys import fold_key
 from chainfold.projections.snapshot import Snapshot
 from chainfold.records import Fold
 
@@ -67,6 +67,8 @@ class Chains:
         self._older = Paths(snapshot) if snapshot is not None else None
         self._sorted = SortedList()
         self._known = 0
+        self.gathered: dict[str, None] = {}
+        """Distinct paths of what `Parts` has taken in."""
 
     def rows(self, path: str) -> Sequence[int]:
         """All registrations with exactly this path."""
@@ -78,7 +80,7 @@ class Chains:
 
     def rows_of_pipeline(self, path: str, pipeline_id: str) -> Sequence[int]:
         """Those of one pipeline."""
-        return self._by_pipeline.rows(joined(pipeline_id, path))
+        return self._by_pipeline.rows((pipeline_id, path))
 
     def paths_from(self, prefix: str, after: str = "") -> Iterator[str]:
         """The distinct paths that start with a text, in order: a bisection, then one step a path.
@@ -99,7 +101,7 @@ class Chains:
 
     def newer(self) -> Iterable[str]:
         """The distinct paths registered since the snapshot, which may know some of them too."""
-        return self._by_path.tail
+        return (*map(str, self._by_path.tail), *self.gathered)
 
     def _newer(self, prefix: str, after: str) -> Iterator[str]:
         self._sort()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
-from chainfold.projections.keys import hashed
+from chainfold.projections.keys import Key, hashed
 from chainfold.projections.snapshot import Snapshot
 
 
@@ -18,13 +18,13 @@ class Index:
 
     __slots__ = ("_holds", "_snapshot", "kind", "tail")
 
-    def __init__(self, kind: str, snapshot: Snapshot | None, holds: Callable[[int, str], bool]) -> None:
+    def __init__(self, kind: str, snapshot: Snapshot | None, holds: Callable[[int, Key], bool]) -> None:
         self.kind = kind
         self._snapshot = snapshot
         self._holds = holds
-        self.tail: dict[str, int | list[int]] = {}
+        self.tail: dict[Key, int | list[int]] = {}
 
-    def add(self, key: str, row: int) -> bool:
+    def add(self, key: Key, row: int) -> bool:
         """Put a row under a key; True if the key is new since the snapshot."""
         known = self.tail.get(key)
         if known is None:
@@ -36,7 +36,7 @@ class Index:
             self.tail[key] = [known, row]
         return False
 
-    def rows(self, key: str) -> Sequence[int]:
+    def rows(self, key: Key) -> Sequence[int]:
         """The rows of a key; empty if there are none."""
         known = self.tail.get(key)
         newer = () if known is None else known if isinstance(known, list) else (known,)
@@ -47,7 +47,7 @@ class Index:
             return newer
         return Rows(older, newer) if newer else older
 
-    def _older(self, snapshot: Snapshot, key: str) -> Sequence[int] | None:
+    def _older(self, snapshot: Snapshot, key: Key) -> Sequence[int] | None:
         """Those of the snapshot. All rows of one hash have the same key, or it is known that they don't."""
         digest = hashed(self.kind, key)
         found = snapshot.find(digest)
@@ -58,12 +58,12 @@ class Index:
             return tuple(dict.fromkeys(row for row in found if self._holds(row, key)))
         return found if self._holds(found.last, key) else None
 
-    def clashes(self, digest: int, key: str) -> bool:
+    def clashes(self, digest: int, key: Key) -> bool:
         """Whether a hash stands for another key in the snapshot."""
         found = self._snapshot.find(digest) if self._snapshot is not None else None
         return found is not None and not self._holds(found.last, key)
 
-    def all(self) -> Iterator[tuple[str, int]]:
+    def all(self) -> Iterator[tuple[Key, int]]:
         """The keys and rows that are newer than the snapshot."""
         for key, known in self.tail.items():
             for row in known if isinstance(known, list) else (known,):

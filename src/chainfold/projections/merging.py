@@ -12,6 +12,7 @@ import msgspec
 from chainfold.log import LogMark, Numbers
 from chainfold.projections.chains import Paths
 from chainfold.projections.keys import hashed
+from chainfold.projections.parts import Parts
 from chainfold.projections.projections import Projections
 from chainfold.projections.section import BLOCK_BYTES, TYPES, Column, Section, sum_of
 from chainfold.projections.snapshot import ALIGNMENT, COLUMNS, END, MAGIC, SECTIONS, TRAILER, Footer, State
@@ -176,7 +177,11 @@ class _Merge:
                     values.append(known)
         unsorted, numbers = np.array(keys, dtype="<u8"), np.array(values, dtype="<u4")
         order = np.lexsort((numbers, unsorted))
-        self._tail, self._numbers = unsorted[order], numbers[order]
+        unsorted, numbers = unsorted[order], numbers[order]
+        if isinstance(projections, Parts):  # its keys are of other kinds than those: they go before them
+            gathered, rows = projections.keys()
+            unsorted, numbers = np.concatenate([gathered, unsorted]), np.concatenate([rows, numbers])
+        self._tail, self._numbers = unsorted, numbers
         self._fences: list[Array] = []
 
     def keys(self) -> Iterator["Array"]:

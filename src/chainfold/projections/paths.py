@@ -45,25 +45,28 @@ class Paths:
         self._references.append(0)
         self._bringers.append(NEVER)
         self._newer.append((record.path, record.content_hash))
-        if not reused and self._bringers[file] == NEVER:
-            self._bringers[file] = row
+        self.bring(row, is_new=not reused)
 
-    def refer(self, row: int) -> bool:
-        """An artifact that is live from now on refers to its file; True if it is the only one."""
-        file = self._files[row]
-        count = self._references[file] + 1
-        self._references[file] = count
-        return count == 1
+    def bring(self, row: int, *, is_new: bool) -> None:
+        """A registration that found no file there brought it, unless an earlier one did."""
+        if is_new:
+            file = self._files[row]
+            if self._bringers[file] == NEVER:
+                self._bringers[file] = row
 
-    def adopt(self, row: int) -> None:
-        """Make a registration that is seen the bringer of its file, where an unseen one brought it.
+    def show(self, row: int) -> bool:
+        """An artifact that is live from now on refers to its file; True if it is the only one.
 
-        Else a rollback of the run that brought it would take a file that others have in their history.
+        It becomes the bringer of the file where an unseen one brought it: else a rollback of that one's run
+        would take a file that others have in their history.
         """
         file = self._files[row]
         bringer = self._bringers[file]
         if bringer != NEVER and self._visible_from[bringer] == NEVER:
             self._bringers[file] = row
+        count = self._references[file]
+        self._references[file] = count + 1
+        return not count
 
     def release(self, row: int) -> bool:
         """It is no longer live; True if it was the only one."""

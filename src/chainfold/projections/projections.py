@@ -25,7 +25,7 @@ from chainfold.projections.aliases import Aliases
 from chainfold.projections.chains import Chains
 from chainfold.projections.columns import columns_on
 from chainfold.projections.index import Index
-from chainfold.projections.keys import REGISTERED, hashed
+from chainfold.projections.keys import REGISTERED, Key, hashed
 from chainfold.projections.paths import Paths
 from chainfold.projections.run_state import RunState
 from chainfold.projections.runs import Runs
@@ -136,12 +136,16 @@ class Projections:
         self.paths.register(row, record, reused=event.reused or event.imported)
         run = self.runs.open(entry.run)
         if run is not None:
-            self._withdraw(run, record.artifact_id)
-            run.rows.append(row)
-            run.own[record.artifact_id] = row
-            self.paths.hold(row)
+            self._enter(run, record.artifact_id, row)
         elif entry.run is None:
             self._show(row)
+
+    def _enter(self, run: RunState, artifact_id: str, row: int) -> None:
+        """A registration is seen by its run alone, in the place of what the run had under that id."""
+        self._withdraw(run, artifact_id)
+        run.rows.append(row)
+        run.own[artifact_id] = row
+        self.paths.hold(row)
 
     def _commit(self, entry: Entry) -> None:
         run = self.runs.open(entry.run)
@@ -199,12 +203,15 @@ class Projections:
 
     def _show(self, row: int) -> None:
         """Make a registration live: it supersedes what its id named before."""
-        earlier = self.live_row(self.artifact_id(row))
+        earlier = self._superseded(row)
         if earlier is not None:
             self._hide(earlier)
         self.visibility.visible_from[row] = self.size
-        self.paths.adopt(row)
-        self.totals.show(row, self.size, first=self.paths.refer(row))
+        self.totals.show(row, self.size, first=self.paths.show(row))
+
+    def _superseded(self, row: int) -> int | None:
+        """What its id names before a registration is shown."""
+        return self.live_row(self.artifact_id(row))
 
     def _hide(self, row: int) -> None:
         self.visibility.removed_at[row] = self.size
@@ -228,7 +235,7 @@ class Projections:
         }
 
 
-def _holder(source: Source, kind: str) -> Callable[[int, str], bool]:
+def _holder(source: Source, kind: str) -> Callable[[int, Key], bool]:
     """Whether a registration has a key. It does not refer back to the projections, as in `Runs`."""
     keys_of = REGISTERED[kind]
     return lambda row, key: key in keys_of(source.decoded(row).record)

@@ -14,7 +14,7 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, overload
+from typing import TYPE_CHECKING, Final, overload
 from weakref import WeakMethod
 
 import msgspec
@@ -24,6 +24,10 @@ from chainfold.log.mark import LogMark
 from chainfold.projections.run_state import RunState
 from chainfold.projections.section import BLOCK_BYTES, TYPES, Code, Section, sum_of
 from chainfold.storage import Files
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FORMAT: Final = 1
 MAGIC: Final = f"chainfold snapshot {FORMAT}\n".encode().ljust(64, b"\0")
@@ -134,6 +138,13 @@ class Snapshot:
         if first == self._count or self._keys[first] != digest:
             return None
         return Found(self._values, first, self._keys.place(digest, last, last, bisect_right))
+
+    def arrays(self) -> tuple["NDArray[np.uint64]", "NDArray[np.uint32]"]:
+        """All keys, sorted, and their values, checked: for who builds the next one."""
+        import numpy as np  # noqa: PLC0415 - slow to import, and needed only to build
+
+        keys, values = self._keys.part(0, self._count), self._values.part(0, self._count)
+        return np.frombuffer(keys, dtype="<u8"), np.frombuffer(values, dtype="<u4")
 
     def _load(self, view: memoryview) -> None:
         if sys.byteorder != "little":

@@ -4,22 +4,26 @@ A file is never written over: others may have it mapped. A new one has a name of
 theirs.
 """
 
+import contextlib
 import itertools
 import logging
 import re
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from chainfold.errors import ChainfoldError, CorruptionError
-from chainfold.log import LogReader
+from chainfold.log import LogReader, OddError
 from chainfold.projections.merging import write_snapshot
 from chainfold.projections.projections import Projections
 from chainfold.projections.snapshot import Snapshot
-from chainfold.storage import Files
+from chainfold.storage import Files, LocalFiles
 
 _NAME: Final = re.compile(r"[0-9]{20}-[0-9a-f]{12}\.snapshot\Z")
 _ABANDONED_SECONDS: Final = 3_600
+BUILD_BYTES: Final = 32 << 20
+"""Of a log; smaller ones are folded in half a second, and need no other processes."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,44 @@ class Snapshots:
             logger.warning("the snapshot %s is left out: %s. The log is folded instead", path, why)
         return None
 
+    def build(self, log: LogReader) -> Snapshot | None:
+        """Write one of all whole lines of a large log, from its first entry on, and go on behind it.
+
+        None if the log is small, lies in storage of another kind (which other processes may not reach), or
+        anything is odd: then it is folded entry by entry, which tells what.
+        """
+        if type(self._files) is not LocalFiles or self._log_bytes() < BUILD_BYTES:
+            return None
+        from chainfold.projections.rebuilding import Rebuilt  # noqa: PLC0415 - for large logs only
+
+        try:
+            self._files.make_folder(self.folder)
+            with self._writing() as is_mine, contextlib.ExitStack() as stack:
+                if not is_mine:
+                    return None
+                rebuilt = stack.enter_context(Rebuilt(self._log_folder, self._dataset, jobs=-1))
+                path = self._named(rebuilt.mark.size, rebuilt.write)
+                self._forget_all_but(path)
+            snapshot = Snapshot(path, self._files, self._heal)
+            if log.resume(snapshot.footer.mark, snapshot.sections["offsets"]):
+                return snapshot
+        except (OddError, ChainfoldError, OSError, RuntimeError) as error:  # the last: a process that died
+            logger.info("the log of %r is folded entry by entry: %s", self._dataset, error)
+        return None
+
+    def _log_bytes(self) -> int:
+        return sum(size for _, size in self._files.scan(self._log_folder / "segments"))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[bool]:
+        """Whether no other process writes one, and none will inside the block."""
+        lock = self._files.try_lock(self._log_folder / "snapshots.lock")
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                lock.release()
+
     def newest_size(self) -> int:
         """Entries that the newest has folded, as its name says; those that were left out do not count."""
         names = (name for name in self._names() if name not in self._left_out)
@@ -84,14 +126,11 @@ class Snapshots:
         """Write a new one, and forget the others; None if another process is at it, or the system refuses."""
         try:
             self._files.make_folder(self.folder)
-            lock = self._files.try_lock(self._log_folder / "snapshots.lock")
-            if lock is None:
-                return None
-            try:
+            with self._writing() as is_mine:
+                if not is_mine:
+                    return None
                 path = self._write(projections, log)
                 self._forget_all_but(path)
-            finally:
-                lock.release()
             return Snapshot(path, self._files, self._heal)
         except (ChainfoldError, OSError) as error:
             logger.info("no snapshot of %r was written: %s", self._dataset, error)
@@ -101,17 +140,26 @@ class Snapshots:
         mark = log.mark()
         if mark.size != projections.size:
             raise CorruptionError(f"the log has {mark.size} entries, and {projections.size} are folded")
-        name = f"{mark.size:020d}-{uuid.uuid4().hex[:12]}.snapshot"
+
+        def write(path: Path) -> None:
+            file = self._files.appender(path, create=True)
+            try:
+                write_snapshot(file, projections, mark, log.offsets())
+            finally:
+                file.close()
+
+        return self._named(mark.size, write)
+
+    def _named(self, size: int, write: Callable[[Path], None]) -> Path:
+        """Write a file aside, and give it a name that no other has."""
+        name = f"{size:020d}-{uuid.uuid4().hex[:12]}.snapshot"
         aside = self.folder / f"{name}.new"
-        file = self._files.appender(aside, create=True)
         try:
-            write_snapshot(file, projections, mark, log.offsets())
+            write(aside)
         except BaseException:
-            file.close()
             self._files.remove(aside)
             raise
         # Not synced: what a power cut makes of it is found, block by block, when it is read.
-        file.close()
         self._files.rename(aside, self.folder / name)
         return self.folder / name
 

@@ -17,6 +17,11 @@ _LIMB = 1 << 62
 """Sums of bytes are kept as two numbers: sizes come from manifests too, and two of those may pass 2**63."""
 
 
+def type_number(kind: ArtifactType) -> int:
+    """How the column of types spells a type."""
+    return _NUMBERS[kind]
+
+
 class Total(NamedTuple):
     """Counts of what is live.
 
@@ -44,6 +49,7 @@ class Totals:
         if not len(self._changed_at):
             self._changed_at.append(0)
             self._table.tail.extend([0] * _WIDTH)
+        self._last = self._changed_at[len(self._changed_at) - 1]
 
     def register(self, record: ArtifactRecord) -> None:
         """Take in a registration; it does not count before it is shown."""
@@ -70,21 +76,24 @@ class Totals:
         return [self._table[index] for index in range(number * _WIDTH, (number + 1) * _WIDTH)]
 
     def _change(self, row: int, size: int, sign: int, *, files: int) -> None:
-        if self._changed_at[len(self._changed_at) - 1] != size:
+        table = self._table.tail
+        if size != self._last:
             line = self._line(len(self._changed_at) - 1)
             self._changed_at.append(size)
-            self._table.tail.extend(line)
-        table = self._table.tail
+            table.extend(line)
+            self._last = size
         base, length = len(table) - _WIDTH, self._sizes[row]
         table[base + self._types[row]] += sign
         table[base + _ARTIFACTS] += sign
-        table[base + _FILES] += files
         _add_bytes(table, base + _BYTES, sign * length)
         if files:
+            table[base + _FILES] += files
             _add_bytes(table, base + _FILE_BYTES, files * length)
 
 
 def _add_bytes(table: "array[int]", place: int, change: int) -> None:
-    carry, table[place] = divmod(table[place] + change, _LIMB)
-    if carry:
+    total = table[place] + change
+    if not 0 <= total < _LIMB:
+        carry, total = divmod(total, _LIMB)
         table[place + 1] += carry
+    table[place] = total
