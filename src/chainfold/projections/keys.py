@@ -95,8 +95,8 @@ def text_digests(texts: Iterable[str]) -> "Hashes":
 def mixed(first: Hash, second: Hash) -> Hash:
     """The digest of two texts, from those of each; of one pair, or of many, elementwise.
 
-    The first is multiplied by an odd number, as in Fibonacci hashing, and the sum mixed as by the finaliser of
-    MurmurHash3 (Austin Appleby, public domain).
+    The first is multiplied by an odd number, as in Fibonacci hashing, and the sum mixed as by the finaliser
+    of MurmurHash3 (Austin Appleby, public domain).
     """
     digest: Any = (first * _SPREAD + second) & _ALL_BITS
     digest = ((digest ^ digest >> 33) * _FIRST_MIX) & _ALL_BITS
