@@ -30,6 +30,7 @@ def save_often(monkeypatch: pytest.MonkeyPatch, entries: int = 1, limit: int = 5
 def save_never(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write none but those that are asked for."""
     save_often(monkeypatch, NEVER_DUE, NEVER_DUE)
+    monkeypatch.setattr("chainfold.projections.snapshots.BUILD_BYTES", 1 << 60)
 
 
 def small_blocks(monkeypatch: pytest.MonkeyPatch, block_bytes: int = BLOCK_BYTES) -> None:

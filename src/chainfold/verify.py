@@ -1,6 +1,7 @@
 """The full check of one dataset, from what is on disk alone."""
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
@@ -11,7 +12,7 @@ from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
 from chainfold.log import QUARANTINE, LogReader, OddError, has_passed
-from chainfold.projections import Projections, Sight
+from chainfold.projections import NOW, Projections, Sight
 from chainfold.projections.merging import fingerprint
 from chainfold.projections.rebuilding import Rebuilt
 from chainfold.projections.snapshots import Snapshots
@@ -23,6 +24,8 @@ Progress = Callable[[int, int], None]
 logger = logging.getLogger(__name__)
 _AT_ONCE: Final = 512
 """Artifacts whose records are held at a time."""
+_KEPT: Final = 50_000
+"""Files and ids that are remembered: an artifact's sources, and others with its file, are mostly near it."""
 _BATCH: Final = 16
 """Files that one thread reads in a row: a task costs as much as a small file."""
 
@@ -90,14 +93,14 @@ def verify(data: Dataset, progress: Progress | None = None, jobs: int = -1) -> R
         findings += _check_log(log, projections)
         findings += _check_checkpoint(log)
         check = _Artifacts(data, log, Sight(projections), jobs)
-        rows = list(check.sight.all())
-        for start in range(0, len(rows), _AT_ONCE):
-            findings += check.of(rows[start : start + _AT_ONCE])
+        live, total = check.sight.all(), projections.totals.at(NOW).artifacts
+        while rows := list(itertools.islice(live, _AT_ONCE)):
+            findings += check.of(rows)
             if progress is not None:
-                progress(min(start + _AT_ONCE, len(rows)), len(rows))
+                progress(check.artifacts, max(check.artifacts, total))
         findings += _orphans(data, projections)
         findings += _moved_aside(data)
-        return Report(data.name, log.size, log.root().hex(), len(rows), len(check.digests), findings)
+        return Report(data.name, log.size, log.root().hex(), check.artifacts, check.files, findings)
 
 
 def _proven(
@@ -184,10 +187,11 @@ def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
 
 
 class _Artifacts:
-    """The check of live artifacts, some at a time.
+    """The check of live artifacts, some at a time, in order of registration.
 
     Attributes:
-        digests: What was found in each file that was read; None for a file that is not there.
+        artifacts: How many were checked.
+        files: How many files were read for that, or looked for.
     """
 
     def __init__(self, data: Dataset, log: LogReader, sight: Sight, jobs: int) -> None:
@@ -195,33 +199,48 @@ class _Artifacts:
         self.log = log
         self.sight = sight
         self.jobs = jobs
-        self.digests: dict[str, str | ChainfoldError | None] = {}
+        self.artifacts = self.files = 0
+        self._digests: dict[str, str | ChainfoldError | None] = {}  # of the last files; None: not there
+        self._ids: dict[str, None] = {}  # of the last artifacts: most sources are among them
 
     def of(self, rows: Sequence[int]) -> Iterator[Finding]:
         """What is wrong with the artifacts of these rows."""
         positions = self.sight.projections.visibility.positions
+        lines: dict[int, bytes] = {}
         records: dict[int, ArtifactRecord] = {}
         for row in rows:
             try:
-                records[row] = self.data.decode(self.log.line(positions[row]))
+                lines[row] = self.log.line(positions[row])
+                records[row] = self.data.decode(lines[row])
             except (ChainfoldError, FileNotFoundError) as error:
                 yield Finding("error", "record", self._name(row), str(error))
-        self._read({record.path for record in records.values()} - self.digests.keys())
+        self.artifacts += len(rows)
+        if len(self._digests) > _KEPT:
+            self._digests.clear()
+        self._read({record.path for record in records.values()} - self._digests.keys())
+        found = {row: self._digests[record.path] for row, record in records.items()}
+        wrong = {row for row, record in records.items() if found[row] != record.content_hash}
+        if wrong:  # perhaps others have deleted it since: the event comes before the file goes
+            self.sight.projections.fold(self.log.catch_up())
+        self._remember(record.artifact_id for record in records.values())
         for row, record in records.items():
-            found = self.digests[record.path]
-            if found != record.content_hash:
-                # Perhaps others have deleted it since: the event comes before the file goes.
-                self.sight.projections.fold(self.log.catch_up())
+            if row in wrong:
                 if not self.sight.sees(row):
                     continue
-                yield self._mismatch(record, self.log.entry(positions[row]), found)
+                yield self._mismatch(record, decode_entry(lines[row]), found[row])
             for source in record.depends_on:
-                if self.sight.row(source) is None:
+                if source not in self._ids and self.sight.row(source) is None:
                     yield Finding("note", "lineage", self._name(row), f"its source {source!r} is not live")
+
+    def _remember(self, ids: Iterator[str]) -> None:
+        if len(self._ids) > _KEPT:
+            self._ids.clear()
+        self._ids.update(dict.fromkeys(ids))
 
     def _read(self, paths: set[str]) -> None:
         """Read and hash files, in parallel: both are done without the interpreter's lock."""
         ordered = sorted(paths)
+        self.files += len(ordered)
         if len(ordered) <= _BATCH or self.jobs == 1:
             found = list(map(self._digest, ordered))
         else:
@@ -231,7 +250,7 @@ class _Artifacts:
             parallel = joblib.Parallel(self.jobs, prefer="threads")
             tasks = parallel(joblib.delayed(list)(map(self._digest, batch)) for batch in batches)
             found = [digest for task in tasks for digest in task]
-        self.digests.update(zip(ordered, found, strict=True))
+        self._digests.update(zip(ordered, found, strict=True))
 
     def _digest(self, path: str) -> str | ChainfoldError | None:
         try:

@@ -1,0 +1,123 @@
+"""A large log that has no snapshot is folded segment by segment, whatever its segments are like."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.snapshotting import answers, answers_without, check_rebuilt, files_in
+
+from chainfold import ArtifactRegistry
+from chainfold.dataset import Dataset
+from chainfold.log import OddError, checking
+from chainfold.projections import keys, rebuilding
+from chainfold.storage import LocalFiles
+
+texts = st.text(st.characters(codec=None), max_size=20)
+
+
+@pytest.fixture
+def filled(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Several segments, runs across them, the same ids and files again and again; no snapshot."""
+    monkeypatch.setitem(Dataset.__init__.__kwdefaults__ or {}, "segment_bytes", 2_000)
+    with ArtifactRegistry(workspace, "wheat", pipeline_id="p", actor="tester") as registry:
+        for number in range(6):
+            with registry.run():
+                for place in range(8):
+                    registry.register([place % 3], f"p{number % 2}:{place}:all", "model")
+                registry.set_alias("best", f"p{number % 2}:{number}:all")
+            registry.register([number], "single", "model", depends_on=["p0:1:all", "p0:2:all"])
+        registry.delete_pipeline_artifacts("p1", delete_files=True)
+    for path in files_in(workspace):
+        path.unlink()
+    monkeypatch.setattr("chainfold.projections.snapshots.BUILD_BYTES", 0)
+    return workspace
+
+
+@pytest.mark.parametrize("aside", [1, 9, 500_000])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_opening_a_large_log_builds_a_snapshot(
+    filled: Path, jobs: int, aside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "PARALLEL_BYTES", 0 if jobs > 1 else 1 << 40)
+    monkeypatch.setattr(rebuilding, "TAIL_ENTRIES", aside)
+    with ArtifactRegistry(filled, "wheat") as registry:
+        snapshot = registry._data.projections.snapshot
+        assert snapshot is not None
+        assert snapshot.size == registry.position
+    (path,) = files_in(filled)
+    assert answers(filled) == answers_without(filled)
+    assert path.exists()
+    check_rebuilt(filled)
+
+
+def test_small_logs_and_other_storage_are_folded_as_they_are(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OtherFiles(LocalFiles):
+        """Read otherwise, perhaps."""
+
+    data = Dataset(filled, "wheat", files=OtherFiles())
+    assert data.projections.snapshot is None
+    data.close()
+    monkeypatch.setattr("chainfold.projections.snapshots.BUILD_BYTES", 1 << 30)
+    with ArtifactRegistry(filled, "wheat") as registry:
+        assert registry._data.projections.snapshot is None
+
+
+@pytest.mark.parametrize("error", [OddError("odd"), OSError("no"), RuntimeError("a worker was killed")])
+def test_what_cannot_be_built_is_folded(
+    filled: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuilding, "gather", failing)
+        with ArtifactRegistry(filled, "wheat") as registry:
+            assert registry._data.projections.snapshot is None
+            assert registry.resolve("single") is not None
+            assert registry.verify().ok
+    assert not list((filled / "log" / "wheat" / "snapshots").glob("*.new"))
+
+
+def test_nobody_builds_what_another_process_is_building(filled: Path) -> None:
+    files = LocalFiles()
+    lock = files.try_lock(filled / "log" / "wheat" / "snapshots.lock")
+    assert lock is not None
+    try:
+        with ArtifactRegistry(filled, "wheat") as registry:
+            assert registry._data.projections.snapshot is None
+            assert registry.resolve("single") is not None
+    finally:
+        lock.release()
+
+
+@pytest.mark.damages
+@pytest.mark.filterwarnings("ignore:log of dataset:RuntimeWarning")
+def test_a_damaged_log_is_told_as_ever(filled: Path) -> None:
+    path = sorted((filled / "log" / "wheat" / "segments").iterdir())[3]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with ArtifactRegistry(filled, "wheat") as registry:
+        assert registry._data.log.damage is not None
+        assert path.name in str(registry._data.log.damage)
+        assert registry._data.projections.snapshot is None
+    assert not files_in(filled)
+
+
+@given(st.lists(texts))
+def test_many_digests_are_those_of_each(some: list[str]) -> None:
+    assert keys.text_digests(some).tolist() == list(map(keys.text_digest, some))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)), min_size=1))
+def test_many_pairs_are_mixed_as_each_is(pairs: list[tuple[int, int]]) -> None:
+    first, second = (np.array(column, dtype="u8") for column in zip(*pairs, strict=True))
+    mixed = keys.mixed(first, second)
+    assert mixed.dtype == np.uint64
+    assert mixed.tolist() == [keys.mixed(*pair) for pair in pairs]
+    for kind in ("id", "source"):
+        assert keys.stored(kind, mixed).tolist() == [keys.stored(kind, each) for each in mixed.tolist()]
