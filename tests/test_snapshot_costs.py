@@ -102,6 +102,32 @@ def test_a_lookup_opens_the_segment_it_reads(dataset: Path, counts: Counts) -> N
         assert counts.opened <= {firsts[0], *firsts[-2:]}
 
 
+@pytest.mark.parametrize("how", ["roll back", "delete"])
+def test_a_record_is_decoded_once_for_the_file_that_goes(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """However many files go, and however few records are remembered: none is read again for its name."""
+    save_never(monkeypatch)
+    monkeypatch.setattr("chainfold.dataset._SWEEP_BYTES", 300)
+    monkeypatch.setattr("chainfold.projections.source._KEPT", 16)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        registry.start_run()
+        for number in range(ARTIFACTS):
+            registry.register([number], f"p:{number}:all", "model")
+        if how == "delete":
+            registry.end_run()
+        registry._data._save()
+        counts = Counts(monkeypatch)
+        if how == "roll back":
+            registry.cleanup_failed_run()
+        else:
+            registry.delete_pipeline_artifacts("p", delete_files=True)
+        assert not list(registry.binaries_dir.iterdir())
+        assert len(counts.applied) > 10  # so many events it took
+        before = 0 if how == "roll back" else ARTIFACTS + 1  # their ids, to look for what depends on them
+        assert counts.decoded <= before + ARTIFACTS
+
+
 def test_a_writer_holds_the_tail_alone(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what it has written, and of what others have, no more than it was told to is held in memory."""
     monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", 10)

@@ -216,20 +216,31 @@ class Dataset(Folded):
         Returns:
             The files that were there and went, and their bytes.
         """
-        doomed = []
-        for path in dict.fromkeys(paths):
-            if not self.projections.paths.is_referenced(path):
-                size = self.blobs.size(path)
-                if size is not None and encodable(path):  # an event can name no other
-                    doomed.append((path, size))
-        # Each event's files go before the next is written: on a full disk they make the room for it.
+        gone: list[str] = []
+        size_bytes = 0
+        # Each event's files go before the next is written: on a full disk they make the room for it. They are
+        # also looked at only then: what was read of them is still remembered when the event is folded.
+        doomed = self._unneeded(paths)
         for chunk in in_chunks(doomed, _SWEEP_BYTES, lambda each: len(msgspec.json.encode(each[0])) + 1):
             names, size = [path for path, _ in chunk], sum(size for _, size in chunk)
             self.append([BlobsSwept(names, size, reason, cause)], sync=True)
             for path in names:
                 self.blobs.remove(path)
+            gone += names
+            size_bytes += size
         self.log.reserve()
-        return [path for path, _ in doomed], sum(size for _, size in doomed)
+        return gone, size_bytes
+
+    def _unneeded(self, paths: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Those of the files that nothing refers to and that are there, each once, with their bytes."""
+        seen: set[str] = set()
+        for path in paths:
+            if path in seen or self.projections.paths.is_referenced(path):
+                continue
+            seen.add(path)
+            size = self.blobs.size(path)
+            if size is not None and encodable(path):  # an event can name no other
+                yield path, size
 
     def is_durable(self, path: str) -> bool:
         """Whether a file is known to be durable: an artifact that refers to it, or brought it, was seen."""

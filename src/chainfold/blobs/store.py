@@ -14,6 +14,8 @@ from chainfold.storage import Files, Reader
 _PIECE_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 512
 _HOLLOW_BYTES: Final = 1 << 30
+_KEPT: Final = 4096
+"""Of places: more than one event has names of files that go."""
 _HOLLOW_SHARE: Final = 1_000
 """Compression by the file system may hide as much, and hardly more."""
 
@@ -33,8 +35,8 @@ class BlobStore:
         self._files = files
         self._kept: set[str] = set()
         self._made: set[Path] = set()
-        self._last = ("", folder)
-        """The plain path that was asked for last, and where it is: a registration asks again and again."""
+        self._lately: dict[str, Path] = {}
+        """Plain paths that were asked for, and where they are: who registers, or removes, asks again."""
 
     def locate(self, path: str) -> Path:
         """Where a record's path is.
@@ -57,12 +59,14 @@ class BlobStore:
         Raises:
             InvalidInputError: If it would be outside the folder, also through links.
         """
-        last, located = self._last
-        if path == last and path:
-            return located
+        known = self._lately.get(path)
+        if known is not None:
+            return known
         located = self.folder / path
         if is_plain(path):
-            self._last = path, located
+            if len(self._lately) >= _KEPT:
+                self._lately.clear()
+            self._lately[path] = located
             return located
         if not path or "\0" in path or located.name == ".." or not self._has(located.parent):
             raise InvalidInputError(f"path {path!r:.200} is refused: it leads out of {self.folder}")
@@ -127,7 +131,7 @@ class BlobStore:
     def name(self, aside: Path, path: str) -> None:
         """Give bytes that were written aside their name, which is durable after `sync_names`."""
         target = self._inside(path)
-        folder = self.folder if self._last[0] == path else target.parent
+        folder = self.folder if path in self._lately else target.parent
         if folder not in self._made:
             self._files.make_folder(folder)
             self._made.add(folder)

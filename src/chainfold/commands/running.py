@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from chainfold.commands.registering import open_run
@@ -111,15 +112,13 @@ def roll_back(data: Dataset, run_id: str, reason: RollbackReason, detail: str = 
     return count
 
 
-def brought_in_vain(data: Dataset, rows: list[int]) -> list[str]:
+def brought_in_vain(data: Dataset, rows: list[int]) -> Iterator[str]:
     """Files of rows that nobody but their run ever saw, where no one else brought or saw the file either."""
     paths, visible_from = data.projections.paths, data.projections.visibility.visible_from
-    found = []
     for row in {paths.file(row): row for row in rows}.values():
         bringer = paths.bringer_of(row)
         if bringer is not None and visible_from[bringer] == NEVER and not paths.is_needed(row):
-            found.append(paths.path_of(row))
-    return found
+            yield paths.path_of(row)
 
 
 def reap(data: Dataset, *, keep: str | None = None) -> list[str]:

@@ -95,8 +95,7 @@ def _first_restored(data: Dataset, rows: Sequence[int | None]) -> list[ArtifactR
 def _sweep_brought(data: Dataset, mine: set[int], cause: Entry | None) -> None:
     """Remove the files that these registrations brought and nothing needs."""
     paths = data.projections.paths
-    found = dict.fromkeys(map(paths.path_of, sorted(mine)))
-    brought = [path for path in found if paths.bringer(path) in mine]
+    brought = (paths.path_of(row) for row in sorted(mine) if paths.bringer_of(row) in mine)
     if cause is not None:
         data.sweep_after(cause, brought, "rolled-back")
     else:  # all of it was superseded or deleted before: only files are left to take back

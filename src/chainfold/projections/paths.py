@@ -3,6 +3,8 @@
 A file is known by the first row that names it.
 """
 
+from typing import Final
+
 from chainfold.events import BlobsSwept
 from chainfold.projections.columns import Columns
 from chainfold.projections.index import Index
@@ -10,6 +12,9 @@ from chainfold.projections.snapshot import Snapshot
 from chainfold.projections.source import Source
 from chainfold.projections.visibility import NEVER, Visibility
 from chainfold.records import ArtifactRecord
+
+_KEPT: Final = 4096
+"""Names whose files are remembered: more than one `blobs-swept` has."""
 
 
 class Paths:
@@ -32,6 +37,7 @@ class Paths:
         self._holds: dict[int, int] = {}  # by artifacts of open runs
         self._older = len(self._files)
         self._newer: list[tuple[str, str]] = []  # path and digest of each row since the snapshot
+        self._lately: dict[str, int] = {}  # of names in the snapshot that were read; it never changes
         self.sweeps = Index("sweep", snapshot, lambda position, path: path in _swept(source, position))
         self.swept_all_at = snapshot.footer.state.swept_all_at if snapshot is not None else None
         for run in snapshot.footer.state.open_runs if snapshot is not None else ():
@@ -103,7 +109,9 @@ class Paths:
         """The file of a registration."""
         if row >= self._older:
             return self._newer[row - self._older][0]
-        return self._source.decoded(row).record.path
+        path = self._source.decoded(row).record.path
+        self._remember(path, self._files[row])
+        return path
 
     def is_referenced(self, path: str) -> bool:
         """Whether anything live, or in an open run, refers to the file."""
@@ -151,8 +159,20 @@ class Paths:
         return max((position for position in swept if position is not None), default=None)
 
     def _file(self, path: str) -> int | None:
-        rows = self._by_path.rows(path)
-        return rows[0] if rows else None
+        file = self._lately.get(path)
+        if file is None:
+            rows = self._by_path.rows(path)
+            if not rows:
+                return None
+            file = rows[0]
+            if file < self._older:
+                self._remember(path, file)
+        return file
+
+    def _remember(self, path: str, file: int) -> None:
+        if len(self._lately) >= _KEPT:
+            self._lately.clear()
+        self._lately[path] = file
 
 
 def _swept(source: Source, position: int) -> list[str]:
