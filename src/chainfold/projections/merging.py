@@ -163,18 +163,21 @@ class _Merge:
 
         self._snapshot = projections.snapshot
         self._projections = projections
-        keys, values = [], []
-        self._clashes = self._of_the_tail()
+        keys: list[int] = []
+        values: list[int] = []
+        distinct: list[int] = []  # the hash of each key, in order of the indexes and their keys
         for index in projections.indexes:
             kind = index.kind
             for key, known in index.tail.items():
                 digest = hashed(kind, key)
+                distinct.append(digest)
                 if isinstance(known, list):
                     keys += [digest] * len(known)
                     values += known
                 else:
                     keys.append(digest)
                     values.append(known)
+        self._clashes = self._of_the_tail(np.array(distinct, dtype="<u8"))
         unsorted, numbers = np.array(keys, dtype="<u8"), np.array(values, dtype="<u4")
         order = np.lexsort((numbers, unsorted))
         unsorted, numbers = unsorted[order], numbers[order]
@@ -236,16 +239,28 @@ class _Merge:
         if not len(section):
             yield empty, np.zeros(len(self._tail), dtype="i8"), 0, len(self._tail)
 
-    def _of_the_tail(self) -> set[int]:
-        """The hashes that newer keys share with each other, or with another key of the snapshot."""
-        clashes = set(self._snapshot.collisions) if self._snapshot is not None else set()
-        seen: set[int] = set()
-        for index in self._projections.indexes:
-            for key in index.tail:
-                digest = hashed(index.kind, key)
-                if digest in seen or (self._snapshot is not None and index.clashes(digest, key)):
-                    clashes.add(digest)
-                seen.add(digest)
+    def _of_the_tail(self, distinct: "Array") -> set[int]:
+        """The hashes that newer keys share with each other, or with another key of the snapshot.
+
+        Most hashes are new: which are not is found for all at once, and only for those keys are compared.
+        """
+        import numpy as np  # noqa: PLC0415 - as above
+
+        ordered, counts = np.unique(distinct, return_counts=True)
+        clashes: set[int] = set(ordered[counts > 1].tolist())
+        if self._snapshot is None:
+            return clashes
+        clashes.update(self._snapshot.collisions)
+        section = self._snapshot.sections["keys"]
+        known: set[int] = set()
+        for start in range(0, len(section), _PIECE):
+            older = np.frombuffer(section.part(start, min(start + _PIECE, len(section))), dtype="<u8")
+            some = ordered[np.searchsorted(ordered, older[0]) : np.searchsorted(ordered, older[-1], "right")]
+            known.update(some[older[np.searchsorted(older, some)] == some].tolist())
+        texts = ((index, key) for index in self._projections.indexes for key in index.tail)
+        for digest, (index, key) in zip(distinct.tolist(), texts, strict=True):
+            if digest in known and index.clashes(digest, key):
+                clashes.add(digest)
         return clashes
 
 
