@@ -14,6 +14,7 @@ import pytest
 from chainfold import ArtifactRegistry, StorageError
 from chainfold.storage import LocalFiles, durable, network_kind
 from chainfold.storage.locks import LocalLock
+from chainfold.storage.threads import side_by_side
 from chainfold.testing import Crash, FaultyFiles, MemoryDisk, MemoryFiles
 
 MOUNTS = """\
@@ -193,3 +194,69 @@ def test_parameters_that_a_dead_process_left_beside_the_log_are_made_durable() -
             assert record.params == params
         if not dying.dead:
             break
+
+
+def test_what_is_done_side_by_side_is_done_by_several_threads_at_once() -> None:
+    """None gets through alone: each waits for three others."""
+    done: list[int] = []
+    meeting = threading.Barrier(4, timeout=60)
+
+    def meet(item: int) -> None:
+        meeting.wait()
+        done.append(item)
+
+    side_by_side(meet, range(40), 4)
+    assert sorted(done) == list(range(40))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_a_failure_side_by_side_is_raised_and_ends_it(threads: int) -> None:
+    """Whichever thread it comes in; those that are at work finish what they have begun."""
+    begun: list[int] = []
+
+    def fail(item: int) -> None:
+        begun.append(item)
+        if item == 3:
+            raise StorageError("refused")
+
+    before = threading.active_count()
+    with pytest.raises(StorageError, match="refused"):
+        side_by_side(fail, range(100_000), threads)
+    assert 3 in begun
+    assert len(set(begun)) == len(begun) < 100_000
+    assert threading.active_count() == before
+
+
+def test_without_other_threads_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    side_by_side(done.append, range(40), 8)
+    assert done == list(range(40))
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 200])
+def test_each_of_many_files_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Each once, by itself, or it is not told of; one that is refused, or missing, is told."""
+    paths = [tmp_path / str(number) for number in range(count)]
+    for path in paths:
+        path.write_bytes(b"x")
+    synced: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        if refused == synced[-1]:
+            raise OSError(errno.EIO, "lost")
+
+    monkeypatch.setattr(durable, "sync_data", sync)
+    refused = -1
+    LocalFiles().sync(paths)
+    assert sorted(synced) == sorted(path.stat().st_ino for path in paths)
+    refused = paths[-1].stat().st_ino
+    with pytest.raises(StorageError, match=f"{paths[-1].name}.*lost"):
+        LocalFiles().sync(paths)
+    paths[-1].unlink()
+    with pytest.raises(FileNotFoundError):
+        LocalFiles().sync(paths)

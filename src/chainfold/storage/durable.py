@@ -4,7 +4,6 @@
 |---|---|---|---|
 | `sync_data` | fdatasync(fd) | fcntl(fd, F_FULLFSYNC) | _commit(fd) |
 | `sync_folder` | fsync(dirfd) | fcntl(dirfd, F_FULLFSYNC) | nothing: a rename is durable with the journal |
-| `flush_all` | sync() | nothing | nothing |
 
 An error of a sync is never retried: after a failed fsync the kernel may have dropped the pages and the next
 call may succeed without them (https://lwn.net/Articles/752063/).
@@ -46,15 +45,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def flush_all() -> None:
-    """Start, and on Linux finish, writing everything: makes the syncs of many single files cheap.
-
-    It promises nothing by itself, since it reports no error: each file is synced after it.
-    """
-    if sys.platform == "linux":
-        os.sync()
 
 
 def allocate(descriptor: int, size_bytes: int) -> None:

@@ -15,6 +15,7 @@ from chainfold.errors import StorageError
 from chainfold.storage import durable
 from chainfold.storage.locks import LocalHeldLock, LocalLock, try_lock
 from chainfold.storage.refusals import explained
+from chainfold.storage.threads import side_by_side
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends without it
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -24,7 +25,8 @@ _GONE = (errno.ENOENT, errno.ESTALE)
 """NFS and FUSE say of an open file that was removed or replaced that its handle is stale."""
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _MANY_FILES = 32
-"""From this many files on, one flush of everything before the single syncs is faster than the syncs alone."""
+"""From this many files on they are synced by several threads: the disk takes what waits for it in one go."""
+_THREADS = 8
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -47,6 +49,17 @@ def _opened(doing: str, path: Path, flags: int) -> int:
             os.close(descriptor)
             raise OSError(errno.EINVAL, "it is not a regular file")
     return descriptor
+
+
+def _sync(path: Path) -> None:
+    # Windows flushes only what is open for writing; elsewhere reading is enough, and asks for less.
+    flags = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
+    with explained("sync", path):
+        descriptor = os.open(path, flags | _BINARY)
+        try:
+            durable.sync_data(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class LocalFile:
@@ -272,17 +285,7 @@ class LocalFiles:
     def sync(self, paths: Iterable[Path]) -> None:
         """Return when the bytes of these files are durable."""
         paths = list(paths)
-        if len(paths) >= _MANY_FILES:
-            durable.flush_all()
-        # Windows flushes only what is open for writing; elsewhere reading is enough, and asks for less.
-        flags = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
-        for path in paths:
-            with explained("sync", path):
-                descriptor = os.open(path, flags | _BINARY)
-                try:
-                    durable.sync_data(descriptor)
-                finally:
-                    os.close(descriptor)
+        side_by_side(_sync, paths, _THREADS if len(paths) >= _MANY_FILES else 1)
 
     def sync_folder(self, folder: Path) -> None:
         """Return when the names in this folder are durable."""
