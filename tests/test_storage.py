@@ -165,6 +165,7 @@ def test_what_the_system_refuses_to_look_at_is_named(tmp_path: Path, monkeypatch
         with monkeypatch.context() as patch:  # for so long only: pytest looks at files too
             patch.setattr(os, "stat", refuse)
             patch.setattr(os, "fstat", refuse)
+            patch.setattr(os, "lseek", refuse)
             try:
                 look()
             except StorageError as error:
