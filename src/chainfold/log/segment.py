@@ -23,22 +23,22 @@ class Segment:
         self.first = first
         self.end = end
         self._files = files
-        self._reader: Reader | None = None
+        self.file: Reader | None = None
 
     @property
     def reader(self) -> Reader:
         """The file, opened when it is first asked for: of a large log few segments are read."""
-        return self._reader or self.opened().reader
+        return self.file or self.opened().reader
 
     def opened(self) -> Self:
         """Itself, with its file open: that of the last must be, to be told from another put in its place."""
-        self._reader = self._reader or self._files.reader(self.path)
+        self.file = self.file or self._files.reader(self.path)
         return self
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._reader is not None:
-            self._reader.close()
+        if self.file is not None:
+            self.file.close()
 
 
 def stated_durable(segment: Segment) -> int:

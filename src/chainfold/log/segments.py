@@ -22,6 +22,8 @@ SEGMENT_BYTES: Final = 64 << 20
 """A segment of this size or more is sealed: the next entry starts a new one."""
 TAIL_BYTES: Final = 256 << 20
 """More than a writer leaves behind the last good entry: it is not looked through, nor moved aside."""
+_BEFORE: Final = SUM_BYTES + 1
+"""Bytes of the line before that are read with a line: its sum, and its line end."""
 SEGMENT_NAME: Final = re.compile(r"([0-9]{20})\.jsonl\Z")
 
 logger = logging.getLogger(__name__)
@@ -95,10 +97,11 @@ class LogReader:
 
     def has_news(self) -> bool:
         """Whether there may be entries that were not read; cheaper than to look for them."""
-        if self._fresh or self.damage is not None or not self._segments:
+        segments = self._segments
+        if self._fresh or self.damage is not None or not segments:
             return True
-        segment = self._segments[-1]
-        if segment.reader.size() != segment.end:
+        segment = segments[-1]
+        if (segment.file or segment.reader).size() != segment.end:  # a property costs as much as the rest
             return True
         return segment.end >= self._segment_bytes and self._files.size(self._path_of(self.size)) is not None
 
@@ -111,16 +114,18 @@ class LogReader:
         """
         if not 0 <= position < self.size:
             raise IndexError(f"the log of {self.dataset!r} has no entry {position}: its size is {self.size}")
-        index = bisect_right(self._firsts, position)
-        segment, after = self._segments[index - 1], position + 1
-        start = self._offset(position)
-        if after == self.size or (index < len(self._firsts) and self._firsts[index] == after):
-            end = segment.end
+        firsts, older, after = self._firsts, self._older, position + 1
+        index = bisect_right(firsts, position)
+        segment = self._segments[index - 1]
+        if after < self.size - len(self._offsets):  # as most are: both are older
+            start, end = older[position], older[after]
         else:
-            end = self._offset(after)
+            start, end = self._offset(position), self._offset(after) if after < self.size else 0
+        if after == self.size or (index < len(firsts) and firsts[index] == after):
+            end = segment.end
         if position > segment.first:
-            data = segment.reader.read(start - SUM_BYTES - 1, end - start + SUM_BYTES + 1)
-            line = data[SUM_BYTES + 1 : -1]
+            data = (segment.file or segment.reader).read(start - _BEFORE, end - start + _BEFORE)
+            line = data[_BEFORE:-1]
             if lines.follows(line, data[:SUM_BYTES]):
                 return line
         else:
