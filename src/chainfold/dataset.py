@@ -39,7 +39,7 @@ from chainfold.folded import Folded
 from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES
 from chainfold.params import from_wire, to_wire
 from chainfold.places import check_dataset_name, encodable, refuse_links
-from chainfold.projections import NEVER
+from chainfold.projections import NEVER, Decoded
 from chainfold.records import ArtifactRecord
 from chainfold.storage import Files, LocalFiles, network_kind, owner_name
 
@@ -287,15 +287,14 @@ class Dataset(Folded):
 
     def record(self, row: int) -> ArtifactRecord:
         """What was registered, decoded from the log; the caller's own copy."""
-        return self.shared_record(row).__copy__()
+        return self.whole(row).record
 
-    def shared_record(self, row: int) -> ArtifactRecord:
-        """As `record`, but not to be changed, nor given to the caller."""
-        decoded = self.projections.source.decoded(row)
-        if decoded.details is not None:
+    def whole(self, row: int) -> Decoded:
+        """As `record`, and packed if it can be."""
+        decoded = self.projections.source.taken(row)
+        if decoded.packed is None:
             self._complete(decoded.record, decoded.details)
-            decoded.details = None
-        return decoded.record
+        return decoded
 
     def decode(self, line: bytes) -> ArtifactRecord:
         """The record of a line that registers one.
@@ -303,7 +302,7 @@ class Dataset(Folded):
         Raises:
             BlobNotFoundError, CorruptionError: If what is kept beside the log is gone or has changed.
         """
-        record, details = decode_record(line)
+        record, details, _ = decode_record(line)
         self._complete(record, details)
         return record
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Protocol, Self
 import msgspec
 
 from chainfold.errors import CorruptionError, UnknownEventError
-from chainfold.records import ArtifactRecord
+from chainfold.records import ArtifactRecord, is_flat
 
 MAX_DEPTH: Final = 200
 """Objects and lists within each other, in one line or one file of details: `params` has 130 at most."""
@@ -322,7 +322,7 @@ def check_depth(data: bytes) -> None:
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
-class _Registration(msgspec.Struct, frozen=True):
+class _Registration(msgspec.Struct, frozen=True, gc=False):
     at: str
     record: ArtifactRecord
     details: str = ""
@@ -341,18 +341,20 @@ def _upcast_registration(line: bytes) -> _Registration:
     return _Registration(entry.at, entry.event.record, entry.event.details)
 
 
-def decode_record(line: bytes) -> tuple[ArtifactRecord, str]:
+def decode_record(line: bytes) -> tuple[ArtifactRecord, str, bool]:
     """The record of a line that registers one, with its time, and the digest of its details or "".
 
-    The fast path of every lookup: nothing else of the line is built.
+    And whether it is flat: lists of texts and numbers apart, nothing in it can be changed. The fast path of
+    every lookup: nothing else of the line is built.
     """
     try:
         registration = _upcast_registration(line) if _IS_UPCAST else _registration_decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _undecodable(line, error) from error
     record = registration.record
-    if record.params or record.meta_config is not None:
+    flat = record.meta_config is None and is_flat(record.params)
+    if not flat:
         check_depth(line)
     if not record.created_at:
         record.created_at = registration.at
-    return record, registration.details
+    return record, registration.details, flat

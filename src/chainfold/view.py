@@ -17,15 +17,15 @@ from chainfold.graph import DependencyGraph, LineageGraph, topological
 from chainfold.history import HistoryItem, history
 from chainfold.loading import load_blob
 from chainfold.lookups import Lookups, path_of
-from chainfold.projections import NOW, Sight
+from chainfold.projections import NOW, Sight, unpacked
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
 from chainfold.references import ManifestReferences
 from chainfold.statistics import statistics
 
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
-_REMEMBERED: Final = 16_384
-"""Answers, some 1.5 KB each."""
+_REMEMBERED_BYTES: Final = 16 << 20
+"""Of packed records that are remembered as answers: some 28,000."""
 
 
 class RegistryView(Lookups):
@@ -47,9 +47,10 @@ class RegistryView(Lookups):
         self.dataset = data.name
         self.binaries_dir: Path = data.blobs.folder
         self.pipeline_id = pipeline_id
-        self._answers: dict[str, ArtifactRecord] = {}
-        self._answered: object = None
-        self._answered_at = -1  # the answers hold as long as nothing is appended
+        self._answers: dict[str, bytes] = {}  # packed
+        self._answers_bytes = 0
+        self._answered: Sight | None = None  # what they are as of
+        self._answered_at = -1  # those of the present hold as long as nothing is appended
 
     def __repr__(self) -> str:
         return (
@@ -93,20 +94,25 @@ class RegistryView(Lookups):
         """The live record of an id; None if there is none."""
         data = self._data
         with data.mutex:
-            if self._size == NOW or data.is_in_doubt:
+            if data.is_in_doubt or (self._size == NOW and data.log.has_news()):
                 data.refresh()
-            projections = data.projections
-            if self._answered is not projections or self._answered_at != projections.size:
-                self._answers, self._answered, self._answered_at = {}, projections, projections.size
+            sight, projections = self._answered, data.projections
+            if (
+                sight is None
+                or sight.projections is not projections
+                or (self._answered_at != projections.size and self._size == NOW)
+            ):
+                sight = self._answer_anew()
             known = self._answers.get(artifact_id)
-            if known is None:
-                row = self._sight().row(artifact_id)
-                if row is None:
-                    return None
-                if len(self._answers) >= _REMEMBERED:
-                    self._answers.clear()
-                known = self._answers[artifact_id] = data.shared_record(row)
-            return known.__copy__()
+            if known is not None:
+                return unpacked(known)
+            row = sight.row(artifact_id)
+            if row is None:
+                return None
+            found = data.whole(row)
+            if found.packed is not None:
+                self._remember(artifact_id, found.packed)
+            return found.record
 
     def resolve_by_hash(self, content_hash: str) -> ArtifactRecord | None:
         """Of the live records with this content, the one registered last; None if there is none.
@@ -307,6 +313,18 @@ class RegistryView(Lookups):
             return statistics(self._data, self._sight(), self._references if scan_all_manifests else None)
 
     # inside
+
+    def _answer_anew(self) -> Sight:
+        """Forget what was answered, as it may have changed."""
+        sight = self._answered = self._sight()
+        self._answers, self._answers_bytes, self._answered_at = {}, 0, sight.projections.size
+        return sight
+
+    def _remember(self, artifact_id: str, packed: bytes) -> None:
+        self._answers_bytes += len(packed)
+        if self._answers_bytes > _REMEMBERED_BYTES:
+            self._answers, self._answers_bytes = {}, len(packed)
+        self._answers[artifact_id] = packed
 
     def _record(self, row: int | None) -> ArtifactRecord | None:
         return None if row is None else self._data.record(row)

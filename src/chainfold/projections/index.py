@@ -56,12 +56,12 @@ class Index:
         if digest in snapshot.collisions:
             # Two keys of one row may have the same hash too: then it is there twice.
             return tuple(dict.fromkeys(row for row in found if self._holds(row, key)))
-        return found if self._holds(found.last, key) else None
+        return found if self._holds(found[-1], key) else None
 
     def clashes(self, digest: int, key: Key) -> bool:
         """Whether a hash stands for another key in the snapshot."""
         found = self._snapshot.find(digest) if self._snapshot is not None else None
-        return found is not None and not self._holds(found.last, key)
+        return found is not None and not self._holds(found[-1], key)
 
     def all(self) -> Iterator[tuple[Key, int]]:
         """The keys and rows that are newer than the snapshot."""

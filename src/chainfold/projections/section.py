@@ -1,6 +1,7 @@
 """One array of a snapshot: read where it lies, in the page cache, and checked before it is believed."""
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
 from weakref import WeakMethod
@@ -13,6 +14,8 @@ from chainfold.log import Numbers
 BLOCK_BYTES: Final = 65_536
 """Each so many bytes of a section have a sum of their own: xxh3-64."""
 Code = Literal["B", "I", "Q", "q"]
+ABSENT: Final = -1
+SEVERAL: Final = -2
 TYPES: Final[dict[Code, int]] = {"B": 1, "I": 4, "Q": 8, "q": 8}
 """Bytes of a number of each type code of `array`, as snapshots store them: little-endian."""
 
@@ -53,6 +56,17 @@ class Section:
             self._check(index >> self._shift)
         number: int = self._view[index]
         return number
+
+    def only(self, number: int, block: int) -> int:
+        """Where a number is in one block of a section that is sorted: `ABSENT`, or `SEVERAL` times."""
+        if not self._is_good[block]:
+            self._check(block)
+        view, start = self._view, block << self._shift
+        stop = min(start + self.block, len(view))
+        found = bisect_left(view, number, start, stop)
+        if found == stop or view[found] != number:
+            return ABSENT
+        return SEVERAL if found + 1 < stop and view[found + 1] == number else found
 
     def place(self, number: int, first: int, last: int, bisect: Callable[..., int]) -> int:
         """Where a number is, or would be, in blocks that are sorted, from the first to the last of them."""
@@ -117,7 +131,7 @@ class Column:
     def __getitem__(self, index: int) -> int:
         if index >= self._count:
             return self.tail[index - self._count]
-        if index in self.changed:
+        if self.changed and index in self.changed:
             return self.changed[index]
         return self.base[index]
 

@@ -22,7 +22,7 @@ import msgspec
 from chainfold.errors import CorruptionError
 from chainfold.log.mark import LogMark
 from chainfold.projections.run_state import RunState
-from chainfold.projections.section import BLOCK_BYTES, TYPES, Code, Section, sum_of
+from chainfold.projections.section import ABSENT, BLOCK_BYTES, SEVERAL, TYPES, Code, Section, sum_of
 from chainfold.storage import Files
 
 if TYPE_CHECKING:
@@ -125,12 +125,16 @@ class Snapshot:
         """Entries that it has folded."""
         return self.footer.mark.size
 
-    def find(self, digest: int) -> "Found | None":
+    def find(self, digest: int) -> Sequence[int] | None:
         """What a hash has, in order; None if there is nothing."""
         fences = self._fences
         last = bisect_right(fences, digest) - 1
         if last < 0:
             return None
+        if fences[last] != digest:  # as with nearly all: whatever there is of it is in this block
+            only = self._keys.only(digest, last)
+            if only != SEVERAL:
+                return None if only == ABSENT else (self._values[only],)
         block = last
         while block and fences[block] == digest:
             block -= 1  # the first of them may be in the block before
@@ -193,11 +197,6 @@ class Found(Sequence[int]):
 
     def __len__(self) -> int:
         return self._stop - self._start
-
-    @property
-    def last(self) -> int:
-        """The last of them."""
-        return self._values[self._stop - 1]
 
     @overload
     def __getitem__(self, index: int) -> int: ...
