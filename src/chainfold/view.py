@@ -123,8 +123,8 @@ class RegistryView(Lookups):
         with self._data.mutex:
             sight, digests = self._sight(), self._data.projections.digests
             row = sight.last(digests.rows(content_hash))
-            if row is None:
-                row = sight.last(digests.rows(with_prefix(content_hash)))
+            if row is None and (whole := with_prefix(content_hash)) != content_hash:
+                row = sight.last(digests.rows(whole))
             return self._record(row)
 
     def get_by_chain(self, chain: OperatorChain | str, fold_id: Fold = None) -> ArtifactRecord | None:

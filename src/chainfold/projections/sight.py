@@ -48,7 +48,7 @@ class Sight:
         visibility, size = self.projections.visibility, self.size
         visible_from, removed_at = visibility.visible_from, visibility.removed_at
         for row in reversed(rows):
-            if visible_from[row] <= size < removed_at[row]:
+            if removed_at[row] > size >= visible_from[row]:
                 return row
         return None
 

@@ -37,7 +37,8 @@ class Visibility:
     def live(self, rows: Iterable[int], size: int = NOW) -> Iterator[int]:
         """Those of the rows that were live."""
         visible_from, removed_at = self.visible_from, self.removed_at
-        return (row for row in rows if visible_from[row] <= size < removed_at[row])
+        # Of an id there may be any number that are dead, and one that is live: dead rows cost one look.
+        return (row for row in rows if removed_at[row] > size >= visible_from[row])
 
     def __len__(self) -> int:
         return len(self.positions)
