@@ -79,9 +79,11 @@ class Section:
 
     def part(self, start: int, stop: int) -> memoryview:
         """Some of it, checked."""
-        for block in range(start >> self._shift, ((stop - 1) >> self._shift) + 1):
-            if not self._is_good[block]:
-                self._check(block)
+        first, last = start >> self._shift, (stop - 1) >> self._shift
+        if first != last or not self._is_good[first]:
+            for block in range(first, last + 1):
+                if not self._is_good[block]:
+                    self._check(block)
         return self._view[start:stop]
 
     def _check(self, block: int) -> None:
