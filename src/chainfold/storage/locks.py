@@ -14,18 +14,18 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import filelock
 
+from chainfold.storage import waiting
 from chainfold.storage.refusals import explained
 
-_POLL_SECONDS: Final = 0.0005
-"""Between attempts while another process holds the lock: an unsynced append holds it for some 30 µs."""
 _PATIENCE_SECONDS: Final = 3.0
 """After so long a wait is told; then each time that it has taken twice as long."""
+_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _OWNER_BYTES: Final = 120
 _OWNER_OFFSET: Final = 1
 """The first byte is what Windows locks, and then nobody else can read it."""
@@ -93,7 +93,7 @@ class _Gate:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._turn_path = path, path.with_name(f"{path.name}.turn")
         self._lock = self._turn = -1
         self._at_turn = False
         self._owner = b""
@@ -104,9 +104,9 @@ class _Gate:
     def enter(self, lock: LocalLock) -> None:
         """Take the lock. Whatever comes of it, `leave` must be called."""
         if not self._mutex.acquire(blocking=False):
-            patience = _Patience(self._path)
-            while not self._mutex.acquire(timeout=patience.seconds):
-                patience.tell("another thread of this process")
+            patience = _Patience(self._path, lambda: "another thread of this process")
+            while not self._mutex.acquire(timeout=patience.tell_if_due()):
+                pass
         if self._holder is not None:
             self._mutex.release()
             raise RuntimeError(f"this thread holds {self._path} already, through another object")
@@ -150,19 +150,16 @@ class _Gate:
             return True  # nobody can tell: what is done next will say why
 
     def _wait_for(self, descriptor: int) -> None:
-        patience = None
-        while not filelock.lock_descriptor(descriptor, blocking=False):
-            patience = patience or _Patience(self._path)
-            time.sleep(_POLL_SECONDS)
-            if patience.is_over():
-                patience.tell(_read_owner(descriptor))
+        if not filelock.lock_descriptor(descriptor, blocking=False):
+            path = self._turn_path if descriptor == self._turn else self._path
+            waiting.take(descriptor, _Patience(self._path, lambda: _read_owner(path)))
         _write_owner(descriptor, self._owner)
 
     def _open(self) -> None:
         if self._lock < 0:
             with explained("open lock", self._path):
                 if self._turn < 0:
-                    self._turn = _open(self._path.with_name(f"{self._path.name}.turn"))
+                    self._turn = _open(self._turn_path)
                 self._lock = _open(self._path)
             self._owner = _owner_text()
 
@@ -195,22 +192,25 @@ def _gate_of(path: Path) -> _Gate:
 class _Patience:
     """How long a wait has taken, and when that is worth a word."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, holder: Callable[[], str]) -> None:
         self._path = path
+        self._holder = holder
         self._began = time.monotonic()
-        self.seconds = _PATIENCE_SECONDS
+        self._seconds = _PATIENCE_SECONDS
 
-    def is_over(self) -> bool:
-        return time.monotonic() - self._began >= self.seconds
-
-    def tell(self, owner: str) -> None:
-        logger.warning(
-            "waiting for %.0f seconds for the lock %s, held by %s: the wait ends when it goes on, or dies",
-            time.monotonic() - self._began,
-            self._path,
-            owner,
-        )
-        self.seconds *= 2
+    def tell_if_due(self) -> float:
+        """Say for whom it waits if it is time for that; seconds until it will be."""
+        waited = time.monotonic() - self._began
+        if waited >= self._seconds:
+            self._seconds *= 2
+            logger.warning(
+                "waiting for %.0f seconds for the lock %s, held by %s: "
+                "the wait ends when it goes on, or dies",
+                waited,
+                self._path,
+                self._holder(),
+            )
+        return max(self._seconds - waited, 0.0)
 
 
 class LocalHeldLock:
@@ -263,8 +263,7 @@ def try_lock(path: Path) -> LocalHeldLock | None:
 
 def _open(path: Path) -> int:
     # A link would let whoever wrote the workspace create a file anywhere.
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    return os.open(path, flags, 0o666)
+    return os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o666)
 
 
 def _owner_text() -> bytes:
@@ -286,12 +285,18 @@ def _write_owner(descriptor: int, text: bytes) -> None:
         logger.debug("who holds the lock is not told", exc_info=True)
 
 
-def _read_owner(descriptor: int) -> str:
+def _read_owner(path: Path) -> str:
+    """Through a descriptor of its own: the wait, and the other one with it, may be over by now."""
     try:
-        os.lseek(descriptor, _OWNER_OFFSET, os.SEEK_SET)
-        return os.read(descriptor, _OWNER_BYTES).decode(errors="replace").strip("\0 ") or "another process"
+        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+        try:
+            os.lseek(descriptor, _OWNER_OFFSET, os.SEEK_SET)
+            text = os.read(descriptor, _OWNER_BYTES)
+        finally:
+            os.close(descriptor)
     except OSError:
         return "another process"
+    return text.decode(errors="replace").strip("\0 ") or "another process"
 
 
 _locks: weakref.WeakSet[LocalLock | _Gate | LocalHeldLock] = weakref.WeakSet()
