@@ -109,7 +109,7 @@ def test_a_record_is_decoded_once_for_the_file_that_goes(
     """However many files go, and however few records are remembered: none is read again for its name."""
     save_never(monkeypatch)
     monkeypatch.setattr("chainfold.dataset._SWEEP_BYTES", 300)
-    monkeypatch.setattr("chainfold.projections.source._KEPT", 16)
+    monkeypatch.setattr("chainfold.projections.source.KEPT_BYTES", 1)
     with ArtifactRegistry(workspace, "wheat") as registry:
         registry.start_run()
         for number in range(ARTIFACTS):

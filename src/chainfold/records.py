@@ -54,7 +54,7 @@ class MetaModelConfig(msgspec.Struct):
         )
 
 
-class ArtifactRecord(msgspec.Struct, omit_defaults=True, gc=False):
+class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     """What is known of one registration of one artifact.
 
     Attributes:
