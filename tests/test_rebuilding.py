@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.snapshotting import answers, answers_without, check_rebuilt, files_in
+from tests.snapshotting import (
+    answers,
+    answers_without,
+    check_rebuilt,
+    files_in,
+    fingerprint_of,
+    from_nothing,
+    small_blocks,
+)
 
 from chainfold import ArtifactRegistry
 from chainfold.dataset import Dataset
 from chainfold.log import OddError, checking
 from chainfold.projections import keys, rebuilding
+from chainfold.projections.merging import fingerprint
 from chainfold.storage import LocalFiles
 
 texts = st.text(st.characters(codec=None), max_size=20)
@@ -121,3 +130,35 @@ def test_many_pairs_are_mixed_as_each_is(pairs: list[tuple[int, int]]) -> None:
     assert mixed.tolist() == [keys.mixed(*pair) for pair in pairs]
     for kind in ("id", "source"):
         assert keys.stored(kind, mixed).tolist() == [keys.stored(kind, each) for each in mixed.tolist()]
+
+
+@pytest.mark.parametrize("size", [1, 20, 47])
+def test_the_first_entries_are_rebuilt(filled: Path, size: int) -> None:
+    """What a damaged snapshot of them should have been."""
+    projections, log = from_nothing(filled, "wheat", size)
+    with rebuilding.Rebuilt(log.folder, "wheat", stop=size) as rebuilt:
+        assert rebuilt.mark.size == size
+        assert fingerprint(rebuilt.projections, log.mark(), ((), rebuilt.offsets)) == fingerprint_of(
+            projections, log
+        )
+    log.close()
+
+
+def test_a_damaged_snapshot_of_a_large_log_is_healed(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_blocks(monkeypatch)
+    with ArtifactRegistry(filled, "wheat") as registry:
+        registry.set_alias("x", "single")
+    (path,) = files_in(filled)
+    content = bytearray(path.read_bytes())
+    for at in range(200, len(content) // 2, 64):
+        content[at] ^= 1
+    path.write_bytes(content)
+
+    def never(*_: object) -> None:
+        raise AssertionError("it is folded entry by entry")
+
+    with monkeypatch.context() as patch, ArtifactRegistry(filled, "wheat") as registry:
+        patch.setattr("chainfold.projections.snapshots.Projections", never)
+        seen = [record.artifact_id for record in registry.iter_records()]
+    assert seen == [record["artifact_id"] for record in answers_without(filled)["present"]["records"]]
+    assert not path.exists()

@@ -34,11 +34,12 @@ class OddError(Exception):
 
 
 class Task(NamedTuple):
-    """A segment to be checked: its file, its first position, and the sum of the line before it."""
+    """A segment to be checked: file, first position, the sum of the line before it, and where to stop."""
 
     path: Path
     first: int
     seed: int
+    stop: int | None = None
 
 
 class Checked:
@@ -150,12 +151,13 @@ class Joined:
         )
 
 
-def segments_of(folder: Path, dataset: str) -> tuple[list[Task], int]:
+def segments_of(folder: Path, dataset: str, stop: int | None = None) -> tuple[list[Task], int]:
     """The segments of a log that have something in them, in order, and their bytes.
 
     Args:
         folder: The dataset's folder of the log.
         dataset: Its name.
+        stop: Only of the first so many entries.
 
     Raises:
         OddError: If one but the last does not end with a line.
@@ -163,14 +165,14 @@ def segments_of(folder: Path, dataset: str) -> tuple[list[Task], int]:
     """
     folder = folder / "segments"
     sizes = {name: size for name, size in _FILES.scan(folder) if size and SEGMENT_NAME.match(name)}
-    names = sorted(sizes)
+    names = sorted(name for name in sizes if stop is None or int(name.partition(".")[0]) < stop)
     tasks, seed = [], lines.genesis(dataset)
     for name in names:
         path = folder / name
-        tasks.append(Task(path, int(name.partition(".")[0]), seed))
+        tasks.append(Task(path, int(name.partition(".")[0]), seed, stop))
         if name != names[-1]:
             seed = _last_sum(path)
-    return tasks, sum(sizes.values())
+    return tasks, sum(sizes[name] for name in names)
 
 
 def _last_sum(path: Path) -> int:
@@ -222,6 +224,10 @@ def check_segment(task: Task, see: Callable[[list[bytes], list[Placed]], None] |
     reader = _FILES.reader(task.path)
     try:
         for chunk in _chunks(reader):
+            if task.stop is not None:
+                del chunk[max(task.stop - checked.span.stop, 0) :]
+            if not chunk:
+                break
             entries = checked.take(chunk, decode)
             if see is not None:
                 see(chunk, entries)

@@ -34,6 +34,7 @@ class Rebuilt:
         folder: The dataset's folder of the log.
         dataset: Its name.
         jobs: Processes that share the segments of a large log, as joblib counts; 1 for this one alone.
+        stop: Only the first so many entries.
 
     Attributes:
         mark: The place that it has come to.
@@ -49,14 +50,14 @@ class Rebuilt:
     offsets: "array[int]"
     projections: Parts
 
-    def __init__(self, folder: Path, dataset: str, jobs: int = 1) -> None:
+    def __init__(self, folder: Path, dataset: str, jobs: int = 1, stop: int | None = None) -> None:
         self._lines = _Lines()
         self._folder: TemporaryDirectory[str] | None = None
         self._numbers = count()
         self._joined = Joined(dataset)
         self.projections = Parts(self._lines)
         try:
-            tasks, size = segments_of(folder, dataset)
+            tasks, size = segments_of(folder, dataset, stop)
             for task, (checked, part) in zip(tasks, in_order(gather, tasks, size, jobs), strict=True):
                 self._take(task, checked, part)
         except BaseException:

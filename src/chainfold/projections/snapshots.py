@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from chainfold.errors import ChainfoldError, CorruptionError
-from chainfold.log import LogReader, OddError
+from chainfold.log import LogMark, LogReader, OddError
 from chainfold.projections.merging import write_snapshot
 from chainfold.projections.projections import Projections
 from chainfold.projections.snapshot import Snapshot
@@ -69,17 +69,14 @@ class Snapshots:
         None if the log is small, lies in storage of another kind (which other processes may not reach), or
         anything is odd: then it is folded entry by entry, which tells what.
         """
-        if type(self._files) is not LocalFiles or self._log_bytes() < BUILD_BYTES:
+        if not self._is_large():
             return None
-        from chainfold.projections.rebuilding import Rebuilt  # noqa: PLC0415 - for large logs only
-
         try:
             self._files.make_folder(self.folder)
-            with self._writing() as is_mine, contextlib.ExitStack() as stack:
+            with self._writing() as is_mine:
                 if not is_mine:
                     return None
-                rebuilt = stack.enter_context(Rebuilt(self._log_folder, self._dataset, jobs=-1))
-                path = self._named(rebuilt.mark.size, rebuilt.write)
+                path = self._rebuilt()
                 self._forget_all_but(path)
             snapshot = Snapshot(path, self._files, self._heal)
             if log.resume(snapshot.footer.mark, snapshot.sections["offsets"]):
@@ -88,8 +85,26 @@ class Snapshots:
             logger.info("the log of %r is folded entry by entry: %s", self._dataset, error)
         return None
 
-    def _log_bytes(self) -> int:
-        return sum(size for _, size in self._files.scan(self._log_folder / "segments"))
+    def _is_large(self) -> bool:
+        if type(self._files) is not LocalFiles:  # one that is derived may read otherwise
+            return False
+        return sum(size for _, size in self._files.scan(self._log_folder / "segments")) >= BUILD_BYTES
+
+    def _rebuilt(self, wanted: LogMark | None = None) -> Path:
+        """A new one of the whole log, or of its first entries, up to a mark.
+
+        Raises:
+            OddError: If they are not what the mark says, or anything else is odd.
+            ChainfoldError, OSError, RuntimeError: As `Rebuilt`.
+        """
+        from chainfold.projections.rebuilding import Rebuilt  # noqa: PLC0415 - for large logs only
+
+        stop = None if wanted is None else wanted.size
+        with Rebuilt(self._log_folder, self._dataset, jobs=-1, stop=stop) as rebuilt:
+            mark = rebuilt.mark
+            if wanted is not None and (mark.size, mark.sum) != (wanted.size, wanted.sum):
+                raise OddError("the log has other entries")
+            return self._named(mark.size, rebuilt.write)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[bool]:
@@ -188,6 +203,12 @@ class Snapshots:
         """
         logger.warning("the snapshot %s is damaged: it is built anew from the log", damaged.path)
         self._remove(damaged.path)
+        if self._is_large():
+            try:
+                damaged.path = self._rebuilt(damaged.footer.mark)
+                return self._files.map(damaged.path)
+            except (OddError, ChainfoldError, OSError, RuntimeError) as error:
+                logger.info("the log of %r is folded entry by entry: %s", self._dataset, error)
         log = LogReader(self._log_folder, self._dataset, self._files)
         try:
             projections = Projections(log)
