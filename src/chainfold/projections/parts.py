@@ -174,7 +174,7 @@ class Parts(Projections):
             tails[kind].pop(key, None)
 
     def _gathered_rows(self, kind: str, key: str) -> list[int]:
-        """The rows of a key since the snapshot, up to now."""
+        """The rows of a key since the snapshot; also later ones of the part, which nobody has seen or brought."""
         import numpy as np  # noqa: PLC0415 - as above
 
         digest = np.uint64(hashed(kind, key))
@@ -185,5 +185,4 @@ class Parts(Projections):
                 np.searchsorted(keys, digest, side="right"),
             )
             found += rows[low:high].tolist()
-        positions = self.visibility.positions
-        return [row for row in found if positions[row] < self.size]
+        return found
