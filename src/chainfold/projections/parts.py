@@ -174,7 +174,7 @@ class Parts(Projections):
             tails[kind].pop(key, None)
 
     def _gathered_rows(self, kind: str, key: str) -> list[int]:
-        """The rows of a key since the snapshot; also later ones of the part, which nobody has seen or brought."""
+        """The rows of a key since the snapshot, and later ones of the part: of those nothing is seen yet."""
         import numpy as np  # noqa: PLC0415 - as above
 
         digest = np.uint64(hashed(kind, key))
