@@ -316,8 +316,9 @@ class RegistryView(Lookups):
 
     def _answer_anew(self) -> Sight:
         """Forget what was answered, as it may have changed."""
-        sight = self._answered = self._sight()
+        sight = self._sight()
         self._answers, self._answers_bytes, self._answered_at = {}, 0, sight.projections.size
+        self._answered = sight  # last: an interrupt may come at any moment
         return sight
 
     def _remember(self, artifact_id: str, packed: bytes) -> None:
