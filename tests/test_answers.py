@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.faults.hostile import DATASET, forged, registered
 from tests.snapshotting import save_never, saved
 from tests.test_params import PARAMS, same
 
@@ -163,6 +164,22 @@ def test_what_is_kept_is_bounded_in_bytes(
                 assert len(source._at_hand) <= 8
         assert most["fading"] > limit // 4, "else nothing was tried"
         assert max(most.values()) <= limit
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize("before", [b"", b" ", b"\t"])
+@pytest.mark.parametrize("params", [{}, {"n": 2**70}, {"n": [2**70]}, {"x": 1e308}, {"": None}])
+def test_lines_that_others_wrote_in_their_own_way(
+    workspace: Path, before: bytes, params: dict[str, Any]
+) -> None:
+    """Blanks before the line, numbers that 64 bits do not hold: the same however often it is asked for."""
+    forged(workspace, before + registered(0, params=params))
+    with ArtifactRegistry(workspace, DATASET) as registry:
+        for _ in range(3):
+            for found in asked(registry, "p:1:all"):
+                assert found is not None
+                assert same(found.params, params)
+                spoil(found)
 
 
 NUMBERS = st.lists(st.integers(0, 12), min_size=1, max_size=40).map(sorted)

@@ -40,7 +40,7 @@ class Decoded(Struct, gc=False):
 
 
 _LINE: Final = b"{"
-"""How a line begins, and nothing that is packed."""
+"""How a line that is kept begins, and nothing that is packed."""
 _pack: Final = msgpack.Encoder().encode
 unpacked: Final[Callable[[bytes], ArtifactRecord]] = msgpack.Decoder(ArtifactRecord).decode
 """A record of its own from what was packed: in half the time that its line takes."""
@@ -100,7 +100,8 @@ class Source:
                 packed = _pack(record)
             except (OverflowError, ValueError):
                 packed = None  # a number is too large for that
-        self._keep(row, packed or line)
+        if packed is not None or line.startswith(_LINE):  # others may write blanks before it
+            self._keep(row, packed or line)
         return Decoded(record, details, packed)
 
     def _keep(self, row: int, known: bytes) -> None:
