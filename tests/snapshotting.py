@@ -23,6 +23,7 @@ _PIECE: Final = 16
 def save_often(monkeypatch: pytest.MonkeyPatch, entries: int = 1, limit: int = 5) -> None:
     """Write a snapshot each so many entries, and hold no more than `limit` in memory."""
     monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", entries)
+    monkeypatch.setattr("chainfold.folded.CLOSING_ENTRIES", entries)
     monkeypatch.setattr("chainfold.folded.TAIL_SHARE", NEVER_DUE)
     monkeypatch.setattr("chainfold.folded.TAIL_LIMIT", limit)
 

@@ -165,6 +165,78 @@ def test_a_snapshot_is_written_for_so_many_entries_and_no_fewer(
     assert all(later >= 3 * earlier // 2 for earlier, later in itertools.pairwise(written[2:-1]))
 
 
+@pytest.fixture
+def sizes_written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the log at which snapshots were written."""
+    written: list[int] = []
+    save = Dataset._save
+
+    def saving(data: Dataset) -> None:
+        written.append(data.log.size)
+        save(data)
+
+    monkeypatch.setattr(Dataset, "_save", saving)
+    return written
+
+
+def test_a_run_has_snapshots_the_more_rarely_the_longer_it_is(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, sizes_written: list[int]
+) -> None:
+    """Each has all of the run in it: what is written of it stays a multiple of what it registered."""
+    monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", 8)
+    monkeypatch.setattr("chainfold.folded.RUN_SHARE", 2)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        registry.start_run()
+        for number in range(200):
+            registry.register([number % 3], f"p:{number}:all", "model")
+        assert sizes_written[0] == 8
+        assert all(later >= 3 * earlier // 2 for earlier, later in itertools.pairwise(sizes_written[2:]))
+        assert sum(sizes_written) <= 3 * sizes_written[-1]
+        assert sizes_written[-1] > 100
+        registry.end_run()
+        in_run = len(sizes_written)
+        for _ in range(60):
+            registry.set_alias("x", None)
+        assert len(sizes_written) >= in_run + 60 // 8  # once it has ended, as ever
+
+
+def test_a_run_that_is_longer_than_any_tail_has_snapshots_all_the_same(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, sizes_written: list[int]
+) -> None:
+    monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", 4)
+    monkeypatch.setattr("chainfold.folded.RUN_SHARE", 1)
+    monkeypatch.setattr("chainfold.folded.TAIL_LIMIT", 16)
+    with ArtifactRegistry(workspace, "wheat") as registry, registry.run():
+        for number in range(150):
+            registry.register([number % 3], f"p:{number}:all", "model")
+            assert registry._data._tail < 16
+        gaps = [later - earlier for earlier, later in itertools.pairwise(sizes_written)]
+        assert gaps[-3:] == [16, 16, 16]
+
+
+def test_who_closes_writes_one_for_fewer_entries(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, sizes_written: list[int]
+) -> None:
+    monkeypatch.setattr("chainfold.folded.CLOSING_ENTRIES", 10)
+    monkeypatch.setattr("chainfold.folded.CLOSING_SHARE", 2)
+    size = 0
+    for count, is_written in [
+        (9, False),
+        (1, True),
+        (9, False),
+        (1, True),
+        (9, False),
+        (1, True),
+        (14, False),
+        (1, True),
+    ]:
+        with ArtifactRegistry(workspace, "wheat") as registry:
+            for _ in range(count):
+                registry.set_alias("x", None)
+        size += count
+        assert (sizes_written[-1:] == [size]) is is_written
+
+
 def test_a_system_that_refuses_is_not_asked_each_time(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

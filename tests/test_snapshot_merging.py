@@ -28,6 +28,7 @@ from tests.test_laws import Players, acts
 from chainfold import ArtifactRegistry
 from chainfold.log import LogReader
 from chainfold.projections import Projections
+from chainfold.projections.chains import Paths
 from chainfold.projections.keys import hashed
 from chainfold.projections.snapshot import FORMAT
 from chainfold.projections.snapshots import Snapshots
@@ -200,3 +201,23 @@ def test_the_hashes_of_keys_are_those_of_the_format() -> None:
     assert hashed("id", "p:1:all") == 189504941949382715
     assert hashed("step", ("p", "1")) == 8394403570875128793
     assert hashed("sweep", "ä.joblib") == 13199002120509827624
+
+
+class Listed(Paths):
+    """Paths of a list, not of a snapshot."""
+
+    def __init__(self, paths: list[bytes]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> bytes:
+        return self.paths[index]
+
+
+@given(st.sets(st.binary(max_size=3)), st.lists(st.binary(max_size=3)))
+def test_places_of_many_paths_are_those_of_each(older: set[bytes], newer: list[bytes]) -> None:
+    """Looked for one after the other they are found where each belongs: behind all that are smaller."""
+    places = Listed(sorted(older)).places(sorted(newer))
+    assert list(places) == [sum(path < each for path in older) for each in sorted(newer)]

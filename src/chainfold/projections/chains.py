@@ -45,6 +45,17 @@ class Paths:
         """How many come before a path."""
         return bisect_left(self, path)
 
+    def places(self, paths: Iterable[bytes]) -> Iterator[int]:
+        """As `place`, of paths that are sorted: each is looked for near the one before, in growing steps."""
+        low, count = 0, len(self)
+        for path in paths:
+            step = 1
+            while low + step <= count and self[low + step - 1] < path:
+                low += step
+                step *= 2
+            low = bisect_left(self, path, low, min(low + step, count))
+            yield low
+
     def starting_with(self, prefix: str, after: str) -> Iterator[str]:
         """Those that start with a text, in order, behind another."""
         wanted, behind = prefix.encode(errors="surrogatepass"), after.encode(errors="surrogatepass")

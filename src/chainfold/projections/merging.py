@@ -272,7 +272,7 @@ class _Chains:
 
         self._older = Paths(projections.snapshot) if projections.snapshot is not None else None
         newer = sorted(path.encode(errors="surrogatepass") for path in projections.chains.newer())
-        places = [0 if self._older is None else self._older.place(path) for path in newer]
+        places = [0] * len(newer) if self._older is None else list(self._older.places(newer))
         count = 0 if self._older is None else len(self._older)
         known = [
             place < count and self._older is not None and self._older[place] == path
