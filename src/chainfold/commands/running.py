@@ -185,13 +185,14 @@ def _loose_files(data: Dataset, run: RunState) -> tuple[set[str], set[str]]:
         BlobNotFoundError: If a file that it brought is gone.
     """
     paths, rows = data.projections.paths, set(run.rows)
+    visible_from = data.projections.visibility.visible_from
     ours: set[str] = set()
     others: set[str] = set()
     for row in run.own.values():
+        bringer = paths.bringer_of(row)
+        if paths.is_live_of(row) or (bringer is not None and visible_from[bringer] != NEVER):
+            continue  # it is known to be durable, as in `Dataset.is_durable`
         path = paths.path_of(row)
-        bringer = paths.bringer(path)
-        if data.is_durable(path):
-            continue
         if data.blobs.size(path) is None:
             if bringer is None:
                 continue  # an imported record may lack its file, ours may not

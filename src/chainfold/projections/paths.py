@@ -127,6 +127,10 @@ class Paths:
         file = self._files[row]
         return self._references[file] > 0 or file in self._holds
 
+    def is_live_of(self, row: int) -> bool:
+        """As `is_live`, of a registration's file."""
+        return self._references[self._files[row]] > 0
+
     def bringer_of(self, row: int) -> int | None:
         """As `bringer`, of a registration's file."""
         bringer = self._bringers[self._files[row]]
