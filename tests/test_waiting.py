@@ -150,6 +150,24 @@ def test_who_waits_sleeps_and_speaks_again_and_again(tmp_path: Path, monkeypatch
     assert all(f"{path}, held by " in text and f":{holder.pid}:" in text for text in ears.heard)
 
 
+def test_a_wait_speaks_though_another_has_long_to_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has spoken twice is silent for twice as long; that is not for those who come later."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    with running(HOLD, first) as one, running(HOLD, second) as two, Ears() as ears:
+        assert said(one) == said(two) == "held\n"
+        monkeypatch.setattr(locks, "_PATIENCE_SECONDS", 600.0)
+        patient = enter(first, threading.Event())
+        assert not ears.told.wait(0.2)  # asleep, most likely
+        monkeypatch.setattr(locks, "_PATIENCE_SECONDS", 0.05)
+        hasty = enter(second, threading.Event())
+        assert ears.told.wait(60)
+        assert f":{two.pid}:" in ears.heard[0]
+        tell(one)
+        tell(two)
+        patient.join(60)
+        hasty.join(60)
+
+
 def test_where_no_thread_can_be_started_a_wait_looks_and_speaks_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,25 +194,28 @@ def test_where_no_thread_can_be_started_a_wait_looks_and_speaks_itself(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_child_that_was_forked_beside_a_wait_speaks_for_itself(tmp_path: Path) -> None:
-    """The thread that speaks is its parent's."""
-    path, entered = tmp_path / "lock", threading.Event()
-    with running(HOLD, path) as holder, Ears() as ears:
-        assert said(holder) == "held\n"
-        thread = enter(path, entered)
+    """Not for its parent's waits: they are none of its own, and it would never see them end."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    with running(HOLD, first) as one, running(HOLD, second) as two, Ears() as ears:
+        assert said(one) == said(two) == "held\n"
+        thread = enter(first, threading.Event())
         assert ears.told.wait(60)
         seeing, writing = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                with Ears() as own:
-                    enter(path, threading.Event())
-                    os.write(writing, b"told" if own.told.wait(60) else b"mute")
+                with Ears(times=3) as own:
+                    enter(second, threading.Event())
+                    own.told.wait(60)
+                    os.write(writing, "\n".join(own.heard).encode())
             finally:
                 os._exit(0)
         os.close(writing)
-        assert os.read(seeing, 4) == b"told"
-        os.close(seeing)
+        with os.fdopen(seeing) as pipe:
+            heard = pipe.read().splitlines()
         os.waitpid(child, 0)
-        tell(holder)
-        assert entered.wait(60)
-        thread.join()
+        assert len(heard) >= 3
+        assert all(f"{second}, held by " in text and f":{two.pid}:" in text for text in heard)
+        tell(one)
+        tell(two)
+        thread.join(60)

@@ -21,6 +21,8 @@ except ImportError:  # Windows: there is no wait that Ctrl-C would end
 
 _POLL_SECONDS: Final = 0.0005
 """Between looks, where looking is all that can be done: an unsynced append holds the lock for some 30 µs."""
+_NAP_SECONDS: Final = 1.0
+"""At most, between looks at who has waited for long: a later wait may be due before the others."""
 
 
 class Patience(Protocol):
@@ -61,7 +63,8 @@ class _Watch:
                 if not waits:
                     self._thread = None
                     return
-            time.sleep(min(each.tell_if_due() for each in waits))  # without the mutex: it may take its time
+            # Without the mutex: to tell may take its time.
+            time.sleep(min(_NAP_SECONDS, *(each.tell_if_due() for each in waits)))
 
 
 _watch = _Watch()
