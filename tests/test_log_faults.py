@@ -285,6 +285,7 @@ from chainfold.errors import StorageError
 with ArtifactRegistry(Path(sys.argv[2]), "barley") as registry:  # all that is imported late
     registry.register([1], "p:1:all", "model")
     registry.load("p:1:all")
+    registry.verify()
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
