@@ -204,7 +204,7 @@ def test_a_child_that_was_forked_beside_a_wait_speaks_for_itself(tmp_path: Path)
         child = os.fork()
         if child == 0:
             try:
-                # The file that pytest logs to may have been locked by the parent's thread just then, for ever.
+                # The file that pytest logs to may be locked, for ever: by the parent's thread, at the fork.
                 locks.logger.propagate = False
                 with Ears(times=3) as own:
                     enter(second, threading.Event())
