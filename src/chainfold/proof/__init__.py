@@ -1,0 +1,1 @@
+"""Proofs for those who do not trust us: that an event is in a log, and that a log has only grown."""
