@@ -1,7 +1,12 @@
 """A large log that has no snapshot is folded segment by segment, whatever its segments are like."""
 
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +23,7 @@ from tests.snapshotting import (
 
 from chainfold import ArtifactRegistry
 from chainfold.dataset import Dataset
+from chainfold.events import ArtifactsDeleted, BlobsSwept
 from chainfold.log import OddError, checking
 from chainfold.projections import keys, rebuilding
 from chainfold.projections.merging import fingerprint
@@ -91,7 +97,10 @@ def test_what_cannot_be_built_is_folded(
     assert not list((filled / "log" / "wheat" / "snapshots").glob("*.new"))
 
 
-def test_nobody_builds_what_another_process_is_building(filled: Path) -> None:
+def test_nobody_builds_what_another_process_is_building(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainfold.projections.snapshots._PATIENCE_SECONDS", 0.2)
     files = LocalFiles()
     lock = files.try_lock(filled / "log" / "wheat" / "snapshots.lock")
     assert lock is not None
@@ -162,3 +171,145 @@ def test_a_damaged_snapshot_of_a_large_log_is_healed(filled: Path, monkeypatch: 
         seen = [record.artifact_id for record in registry.iter_records()]
     assert seen == [record["artifact_id"] for record in answers_without(filled)["present"]["records"]]
     assert not path.exists()
+
+
+def weakly(monkeypatch: pytest.MonkeyPatch, *alike: str) -> None:
+    """Let some texts have one digest."""
+    digest = keys.text_digest
+
+    def weak(text: str) -> int:
+        return digest(alike[0] if text in alike else text)
+
+    def all_weak(some: Iterable[str]) -> "keys.Hashes":
+        return np.array(list(map(weak, some)), dtype="u8")
+
+    for module in ("keys", "gathering"):
+        monkeypatch.setattr(f"chainfold.projections.{module}.text_digest", weak)
+        monkeypatch.setattr(f"chainfold.projections.{module}.text_digests", all_weak)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ArtifactsDeleted(pipeline_id="other"), BlobsSwept(["other"], 1, "orphaned")],
+    ids=lambda it: it.kind,
+)
+def test_what_nothing_has_is_not_taken_for_another(
+    event: ArtifactsDeleted | BlobsSwept, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it has the same hash: whoever names pipelines may look for such names."""
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        path = registry.register([1], "p:1:all", "model").path
+        registry.register([2], "p:2:all", "model")
+        with registry._data.writing():
+            registry._data.append([event], sync=True)
+    monkeypatch.setattr("chainfold.projections.snapshots.BUILD_BYTES", 0)
+    weakly(monkeypatch, "p" if isinstance(event, ArtifactsDeleted) else path, "other")
+    for snapshot in files_in(workspace):
+        snapshot.unlink()
+    with pytest.raises(OddError, match="taken for another"):
+        rebuilding.Rebuilt(workspace / "log" / "wheat", "wheat")
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert len(registry) == 2
+        assert registry._data.projections.snapshot is None
+    monkeypatch.undo()
+
+
+def test_a_log_that_begins_with_nothing_that_is_looked_up(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Dataset.__init__.__kwdefaults__ or {}, "segment_bytes", 300)
+    monkeypatch.setattr(rebuilding, "TAIL_ENTRIES", 2)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        for _ in range(4):
+            registry.purge_dataset_artifacts(confirm=True)
+        registry.register([1], "p:1:all", "model")
+    check_rebuilt(workspace)
+
+
+def test_a_forked_child_shares_no_processes_with_its_parent(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loky does not live through a fork: the child would wait for workers that it does not have."""
+    monkeypatch.setattr(checking, "PARALLEL_BYTES", 0)
+    monkeypatch.setattr(checking, "_PROCESS", -1)
+    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", None)
+    with ArtifactRegistry(filled, "wheat") as registry:
+        assert registry._data.projections.snapshot is not None
+
+
+def test_what_the_caller_has_set_for_joblib_does_not_matter(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "PARALLEL_BYTES", 0)
+    with joblib.parallel_config("multiprocessing", n_jobs=2), ArtifactRegistry(filled, "wheat") as registry:
+        assert registry._data.projections.snapshot is not None
+
+
+def test_segments_are_gathered_in_order_by_several_processes() -> None:
+    tasks = [checking.Task(Path(str(number)), number, 0) for number in range(20)]
+    assert list(checking.in_order(number_of, tasks, checking.PARALLEL_BYTES, 2)) == list(range(20))
+
+
+def test_no_more_is_gathered_than_is_needed_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many processes there are, what they have gathered does not pile up."""
+    begun: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, work: Any, task: Any) -> Any:  # type: ignore[override]
+            begun.append(task.first)
+            return super().submit(work, task)
+
+    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("joblib.effective_n_jobs", lambda _: 3)
+    tasks = [checking.Task(Path(str(number)), number, 0) for number in range(20)]
+    for taken, _ in enumerate(checking.in_order(number_of, tasks, checking.PARALLEL_BYTES, -1)):
+        assert len(begun) <= taken + 4
+
+
+def number_of(task: checking.Task) -> int:
+    return task.first
+
+
+def test_who_finds_another_building_takes_what_that_has_built(filled: Path) -> None:
+    files = LocalFiles()
+    lock = files.try_lock(filled / "log" / "wheat" / "snapshots.lock")
+    assert lock is not None
+    found: list[int] = []
+
+    def open_one() -> None:
+        with ArtifactRegistry(filled, "wheat") as registry:
+            assert registry._data.projections.snapshot is not None
+            found.append(registry._data.projections.snapshot.size)
+
+    waiting = threading.Thread(target=open_one)
+    waiting.start()
+    with rebuilding.Rebuilt(filled / "log" / "wheat", "wheat") as rebuilt:
+        folder = filled / "log" / "wheat" / "snapshots"
+        folder.mkdir(exist_ok=True)
+        rebuilt.write(folder / f"{rebuilt.mark.size:020d}-{'0' * 12}.snapshot")
+        size = rebuilt.mark.size
+    lock.release()
+    waiting.join(60)
+    assert found == [size]
+    assert [path.name[21:33] for path in files_in(filled)] == ["0" * 12]
+
+
+def test_rebuilding_takes_the_place_of_a_snapshot_that_lies(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sums are right, as of one that was written by a release with a mistake."""
+    monkeypatch.setattr("chainfold.folded.TAIL_ENTRIES", 20)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        with registry.run():
+            for number in range(40):
+                registry.register([number], f"p:{number}:all", "model")
+        data = registry._data
+        data.projections.visibility.removed_at[data.projections.ids.rows("p:3:all")[0]] = 5
+        data._snapshots._forget_all_but(data._snapshots._write(data.projections, data.log))
+        data.is_in_doubt = True
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.resolve("p:3:all") is None
+        assert not registry.rebuild()
+        assert registry.resolve("p:3:all") is not None
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.resolve("p:3:all") is not None

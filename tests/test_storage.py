@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -208,6 +209,36 @@ def test_what_is_done_side_by_side_is_done_by_several_threads_at_once() -> None:
 
     side_by_side(meet, range(40), 4)
     assert sorted(done) == list(range(40))
+
+
+def test_an_interrupt_side_by_side_waits_for_what_is_under_way() -> None:
+    """A sync that fails behind it was told by the system once: nobody else would hear of it."""
+    both, refused = threading.Barrier(2), StorageError("EIO")
+
+    def do(_: int) -> None:
+        both.wait(60)
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        raise refused
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        side_by_side(do, range(10), 2)
+    assert raised.value.__cause__ is refused
+
+
+def test_the_error_of_a_sync_is_told_before_others() -> None:
+    both = threading.Barrier(2)
+
+    def do(number: int) -> None:
+        both.wait(60)
+        if number:
+            time.sleep(0.1)
+            raise StorageError("EIO")
+        raise FileNotFoundError
+
+    with pytest.raises(StorageError):
+        side_by_side(do, range(2), 2)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])

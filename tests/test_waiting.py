@@ -221,3 +221,27 @@ def test_a_child_that_was_forked_beside_a_wait_speaks_for_itself(tmp_path: Path)
         tell(one)
         tell(two)
         thread.join(60)
+
+
+def test_who_cannot_be_told_silences_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with running(HOLD, path) as holder, Ears(times=2) as ears:
+        assert said(holder) == "held\n"
+        heard = ears.heard
+
+        class Deaf(logging.Filter):
+            def filter(self, record: logging.LogRecord) -> bool:
+                if not heard:
+                    heard.append("")
+                    raise ValueError(record)
+                return True
+
+        deaf = Deaf()
+        locks.logger.addFilter(deaf)
+        try:
+            thread = enter(path, threading.Event())
+            assert ears.told.wait(60)
+        finally:
+            locks.logger.removeFilter(deaf)
+        tell(holder)
+        thread.join(60)

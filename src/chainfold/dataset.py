@@ -266,8 +266,10 @@ class Dataset(Folded):
         """
         try:
             self.blobs.sync(paths)
-        except StorageError as error:
-            self.log.give_up(error)
+        except BaseException as error:
+            failure = error if isinstance(error, Exception) else error.__cause__  # beside an interrupt
+            if isinstance(failure, StorageError):
+                self.log.give_up(failure)
             raise
 
     def sweep_after(self, cause: Entry, paths: Iterable[str], reason: SweepReason) -> None:
@@ -294,6 +296,8 @@ class Dataset(Folded):
         decoded = self.projections.source.taken(row)
         if decoded.packed is None:
             self._complete(decoded.record, decoded.details)
+            if decoded.details:
+                self.projections.source.keep_whole(row, decoded.record)
         return decoded
 
     def decode(self, line: bytes) -> ArtifactRecord:

@@ -76,7 +76,7 @@ class Folded:
         self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
         snapshot = None if from_nothing else self._snapshots.open_newest(self.log)
         if snapshot is None:
-            snapshot = self._snapshots.build(self.log)
+            snapshot = self._snapshots.build(self.log, afresh=from_nothing)
         self.projections = Projections(self.log, snapshot)
         self.is_in_doubt = False
 
@@ -155,7 +155,7 @@ class Folded:
         older = self.projections.size - tail
         if closing:
             return max(CLOSING_ENTRIES, older // CLOSING_SHARE) * self._patience
-        due = max(TAIL_ENTRIES, older // TAIL_SHARE)
+        due = max(TAIL_ENTRIES, min(older // TAIL_SHARE, TAIL_LIMIT))
         if tail >= due:
             held = sum(len(run.rows) for run in self.projections.runs.all_open())
             due = max(due, min(held // RUN_SHARE, TAIL_LIMIT))
@@ -179,8 +179,10 @@ class Folded:
             before = self._fingerprint()
             self._open_again(from_nothing=True)
             self.refresh()
-            self.save_if_due()
-            return self._fingerprint() == before
+            is_same = self._fingerprint() == before
+            if self._tail >= TAIL_ENTRIES and self.log.damage is None:
+                self._save()  # in the place of what was there
+            return is_same
 
     def _fingerprint(self) -> str:
         return fingerprint(self.projections, self.log.mark(), self.log.offsets())

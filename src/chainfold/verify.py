@@ -11,7 +11,7 @@ import msgspec
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
-from chainfold.log import QUARANTINE, LogReader, OddError, has_passed
+from chainfold.log import QUARANTINE, LogReader, has_passed
 from chainfold.projections import NOW, Projections, Sight
 from chainfold.projections.merging import fingerprint
 from chainfold.projections.rebuilding import Rebuilt
@@ -54,7 +54,7 @@ class Report(msgspec.Struct, frozen=True):
         entries: Good entries in the log.
         root: Merkle root over them, hex.
         artifacts: Live artifacts.
-        files: Files whose digest was compared.
+        files: Files whose digest was compared; one that artifacts far from each other share may count twice.
         findings: What is wrong, or worth knowing.
     """
 
@@ -121,7 +121,7 @@ def _proven(
         if log.resume(rebuilt.mark, rebuilt.offsets):
             findings += _check_snapshot(data, log, projections, rebuilt)
             return log, projections
-    except (OddError, ChainfoldError, OSError, RuntimeError) as error:  # the last: a process that died
+    except Exception as error:  # noqa: BLE001 - whatever is odd, the log tells it line by line
         logger.debug("the log of %r is read line by line: %s", data.name, error)
     again = LogReader(data.folder, data.name, data.files)
     stack.callback(again.close)
@@ -221,7 +221,8 @@ class _Artifacts:
         found = {row: self._digests[record.path] for row, record in records.items()}
         wrong = {row for row, record in records.items() if found[row] != record.content_hash}
         if wrong:  # perhaps others have deleted it since: the event comes before the file goes
-            self.sight.projections.fold(self.log.catch_up())
+            with contextlib.suppress(ChainfoldError):  # it has been told
+                self.sight.projections.fold(self.log.catch_up())
         self._remember(record.artifact_id for record in records.values())
         for row, record in records.items():
             if row in wrong:

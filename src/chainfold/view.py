@@ -317,8 +317,10 @@ class RegistryView(Lookups):
     def _answer_anew(self) -> Sight:
         """Forget what was answered, as it may have changed."""
         sight = self._sight()
-        self._answers, self._answers_bytes, self._answered_at = {}, 0, sight.projections.size
-        self._answered = sight  # last: an interrupt may come at any moment
+        self._answered = None  # an interrupt may come at any moment
+        self._answers, self._answers_bytes = {}, 0
+        self._answered_at = sight.projections.size
+        self._answered = sight
         return sight
 
     def _remember(self, artifact_id: str, packed: bytes) -> None:

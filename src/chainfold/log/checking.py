@@ -4,7 +4,9 @@ Each segment is checked from the sum that ends the one before, so processes can 
 what is wrong: whatever is odd, `LogReader` reads the log from its beginning and finds the words for it.
 """
 
+import os
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -25,6 +27,7 @@ _CHUNK_BYTES: Final = 1 << 17
 _END_BYTES: Final = 27
 """Of a line, from which its sum can be told, with the line end."""
 _FILES: Final = LocalFiles()
+_PROCESS: Final = os.getpid()
 
 T = TypeVar("T")
 
@@ -196,14 +199,28 @@ def in_order(work: Callable[[Task], T], tasks: list[Task], size: int, jobs: int)
         size: Their bytes.
         jobs: Processes, as joblib counts; 1 for this one alone.
     """
-    if jobs == 1 or len(tasks) < 2 or size < PARALLEL_BYTES:  # noqa: PLR2004 - one has nothing to share
+    count = 1
+    if jobs != 1 and size >= PARALLEL_BYTES and os.getpid() == _PROCESS:  # loky does not live through a fork
+        import joblib  # noqa: PLC0415 - slow to import
+
+        count = min(joblib.effective_n_jobs(jobs), len(tasks))
+    if count == 1:
         yield from map(work, tasks)
         return
-    import joblib  # noqa: PLC0415 - slow to import
+    from joblib.externals.loky import ProcessPoolExecutor  # noqa: PLC0415 - as above
 
-    count = min(joblib.effective_n_jobs(jobs), len(tasks))
-    parallel = joblib.Parallel(count, prefer="processes", return_as="generator", pre_dispatch=count + 1)
-    yield from parallel(joblib.delayed(work)(task) for task in tasks)
+    # Processes of our own: those of joblib are the caller's, who may have set them to anything. And no more
+    # results at a time than are needed to go on.
+    with ProcessPoolExecutor(count) as pool:
+        waiting = deque(pool.submit(work, task) for task in tasks[: count + 1])
+        try:
+            for task in [*tasks[count + 1 :], *[None] * len(waiting)]:
+                yield waiting.popleft().result()
+                if task is not None:
+                    waiting.append(pool.submit(work, task))
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def check_segment(task: Task, see: Callable[[list[bytes], list[Placed]], None] | None = None) -> Checked:

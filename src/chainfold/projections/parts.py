@@ -100,12 +100,12 @@ class Parts(Projections):
         parts = np.searchsorted(starts, rows, side="right")
         again = np.flatnonzero((keys[1:] == keys[:-1]) & (parts[1:] != parts[:-1]))
         self._compare(keys[again], rows[again], rows[again + 1])
-        if self.snapshot is not None and len(keys):
-            older, values = self.snapshot.arrays()
+        older, values = self.snapshot.arrays() if self.snapshot is not None else (keys[:0], rows[:0])
+        if len(keys) and len(older):
             is_first = np.concatenate([[True], keys[1:] != keys[:-1]])
             distinct, firsts = keys[is_first], rows[is_first]
             places = np.minimum(np.searchsorted(older, distinct), len(older) - 1)
-            again = np.flatnonzero(older[places] == distinct) if len(older) else places
+            again = np.flatnonzero(older[places] == distinct)
             self._compare(distinct[again], values[places[again]], firsts[again])
         return keys, rows
 
@@ -185,4 +185,6 @@ class Parts(Projections):
                 np.searchsorted(keys, digest, side="right"),
             )
             found += rows[low:high].tolist()
+        if found and key not in REGISTERED[kind](self.source.decoded(found[0]).record):
+            raise OddError(f"a key of the index {kind!r} that nothing has is taken for another")
         return found

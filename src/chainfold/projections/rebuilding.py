@@ -43,7 +43,7 @@ class Rebuilt:
 
     Raises:
         OddError: If there is nothing, or anything is odd: `LogReader` and `Projections` tell what.
-        ChainfoldError, OSError: If something cannot be read or written.
+        Exception: If something cannot be read or written, or a process died.
     """
 
     mark: LogMark

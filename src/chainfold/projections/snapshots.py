@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,10 @@ from chainfold.storage import Files, LocalFiles
 
 _NAME: Final = re.compile(r"[0-9]{20}-[0-9a-f]{12}\.snapshot\Z")
 _ABANDONED_SECONDS: Final = 3_600
+_POLL_SECONDS: Final = 0.1
+_PATIENCE_SECONDS: Final = 30.0
+"""How long to wait for another process that writes one; longer for large logs: each second so many bytes."""
+_PATIENCE_BYTES: Final = 5 << 20
 BUILD_BYTES: Final = 32 << 20
 """Of a log; smaller ones are folded in half a second, and need no other processes."""
 
@@ -63,39 +68,47 @@ class Snapshots:
             logger.warning("the snapshot %s is left out: %s. The log is folded instead", path, why)
         return None
 
-    def build(self, log: LogReader) -> Snapshot | None:
+    def build(self, log: LogReader, *, afresh: bool = False) -> Snapshot | None:
         """Write one of all whole lines of a large log, from its first entry on, and go on behind it.
 
-        None if the log is small, lies in storage of another kind (which other processes may not reach), or
-        anything is odd: then it is folded entry by entry, which tells what.
+        If another process is at it, wait for that, and take what it has written, unless it must be made
+        `afresh`. None if the log is small, lies in storage of another kind (which other processes may not
+        reach), or anything is odd: then it is folded entry by entry, which tells what.
         """
-        if not self._is_large():
+        size = self._log_bytes()
+        if size < BUILD_BYTES:
             return None
         try:
             self._files.make_folder(self.folder)
-            with self._writing() as is_mine:
-                if not is_mine:
-                    return None
-                path = self._rebuilt()
-                self._forget_all_but(path)
-            snapshot = Snapshot(path, self._files, self._heal)
-            if log.resume(snapshot.footer.mark, snapshot.sections["offsets"]):
-                return snapshot
-        except (OddError, ChainfoldError, OSError, RuntimeError) as error:  # the last: a process that died
+            start = time.monotonic()
+            while time.monotonic() - start <= _PATIENCE_SECONDS + size / _PATIENCE_BYTES:
+                with self._writing() as is_mine:
+                    if is_mine:
+                        written = None if afresh else self.open_newest(log)
+                        return written or self._built(log)
+                time.sleep(_POLL_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the log can be folded without
             logger.info("the log of %r is folded entry by entry: %s", self._dataset, error)
         return None
 
-    def _is_large(self) -> bool:
+    def _built(self, log: LogReader) -> Snapshot | None:
+        path = self._rebuilt()
+        self._forget_all_but(path)
+        snapshot = Snapshot(path, self._files, self._heal)
+        return snapshot if log.resume(snapshot.footer.mark, snapshot.sections["offsets"]) else None
+
+    def _log_bytes(self) -> int:
+        """Bytes of the log; -1 if other processes may not be able to read it."""
         if type(self._files) is not LocalFiles:  # one that is derived may read otherwise
-            return False
-        return sum(size for _, size in self._files.scan(self._log_folder / "segments")) >= BUILD_BYTES
+            return -1
+        return sum(size for _, size in self._files.scan(self._log_folder / "segments"))
 
     def _rebuilt(self, wanted: LogMark | None = None) -> Path:
         """A new one of the whole log, or of its first entries, up to a mark.
 
         Raises:
             OddError: If they are not what the mark says, or anything else is odd.
-            ChainfoldError, OSError, RuntimeError: As `Rebuilt`.
+            Exception: As `Rebuilt`.
         """
         from chainfold.projections.rebuilding import Rebuilt  # noqa: PLC0415 - for large logs only
 
@@ -203,11 +216,11 @@ class Snapshots:
         """
         logger.warning("the snapshot %s is damaged: it is built anew from the log", damaged.path)
         self._remove(damaged.path)
-        if self._is_large():
+        if self._log_bytes() >= BUILD_BYTES:
             try:
                 damaged.path = self._rebuilt(damaged.footer.mark)
                 return self._files.map(damaged.path)
-            except (OddError, ChainfoldError, OSError, RuntimeError) as error:
+            except Exception as error:  # noqa: BLE001 - as in `build`
                 logger.info("the log of %r is folded entry by entry: %s", self._dataset, error)
         log = LogReader(self._log_folder, self._dataset, self._files)
         try:

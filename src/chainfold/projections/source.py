@@ -104,6 +104,15 @@ class Source:
             self._keep(row, packed or line)
         return Decoded(record, details, packed)
 
+    def keep_whole(self, row: int, record: ArtifactRecord) -> None:
+        """Remember a record, to which what is beside the log was added, unless it is very large."""
+        try:
+            packed = _pack(record)
+        except (OverflowError, ValueError):
+            return
+        if len(packed) <= KEPT_BYTES // 8:
+            self._keep(row, packed)
+
     def _keep(self, row: int, known: bytes) -> None:
         self._kept_bytes += len(known)
         if self._kept_bytes > KEPT_BYTES:

@@ -7,6 +7,7 @@ Who is asleep in the system cannot say that it has waited for long. So a thread 
 process share: a wait starts it, and it ends when it finds none.
 """
 
+import logging
 import os
 import threading
 import time
@@ -23,6 +24,9 @@ _POLL_SECONDS: Final = 0.0005
 """Between looks, where looking is all that can be done: an unsynced append holds the lock for some 30 µs."""
 _NAP_SECONDS: Final = 1.0
 """At most, between looks at who has waited for long: a later wait may be due before the others."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Patience(Protocol):
@@ -64,7 +68,15 @@ class _Watch:
                     self._thread = None
                     return
             # Without the mutex: to tell may take its time.
-            time.sleep(min(_NAP_SECONDS, *(each.tell_if_due() for each in waits)))
+            time.sleep(min(_NAP_SECONDS, *(_told(each) for each in waits)))
+
+
+def _told(patience: Patience) -> float:
+    try:
+        return patience.tell_if_due()
+    except Exception:  # who is told may be anybody's code, and other waits are to be spoken for
+        logger.debug("a wait could not be told", exc_info=True)
+        return _NAP_SECONDS
 
 
 _watch = _Watch()
@@ -81,7 +93,7 @@ def take(descriptor: int, patience: Patience) -> None:
             _watch.remove(patience)
     while not filelock.lock_descriptor(descriptor, blocking=False):
         time.sleep(_POLL_SECONDS)
-        patience.tell_if_due()
+        _told(patience)
 
 
 def _forget_inherited() -> None:
