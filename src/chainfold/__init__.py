@@ -9,6 +9,7 @@ registry.load(record.artifact_id)
 """
 
 from chainfold.chain import OperatorChain, OperatorNode
+from chainfold.changes import AliasMove, Change, Diff
 from chainfold.errors import (
     BlobNotFoundError,
     ChainfoldError,
@@ -24,8 +25,10 @@ from chainfold.errors import (
     StorageError,
     UnknownEventError,
 )
+from chainfold.events import Entry
 from chainfold.graph import DependencyGraph
 from chainfold.history import HistoryItem
+from chainfold.past import RunInfo
 from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
 from chainfold.registry import ArtifactRegistry
 from chainfold.view import RegistryView
@@ -33,15 +36,19 @@ from chainfold.view import RegistryView
 __version__ = "0.1.0"
 
 __all__ = [
+    "AliasMove",
     "ArtifactRecord",
     "ArtifactRegistry",
     "ArtifactType",
     "BlobNotFoundError",
     "ChainfoldError",
+    "Change",
     "ConflictError",
     "CorruptionError",
     "DependencyGraph",
     "DependentsError",
+    "Diff",
+    "Entry",
     "HistoryItem",
     "InvalidInputError",
     "ManifestError",
@@ -52,6 +59,7 @@ __all__ = [
     "OperatorNode",
     "RegistryView",
     "RunClosedError",
+    "RunInfo",
     "SerializationError",
     "StorageError",
     "UnknownEventError",

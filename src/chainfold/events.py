@@ -154,7 +154,8 @@ class _Header(msgspec.Struct, frozen=True):
 _encoder = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(_Header)
 _event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
-_KINDS = frozenset(kind.__struct_config__.tag for kind in AnyEvent.__args__)
+KINDS: Final = frozenset(str(kind.__struct_config__.tag) for kind in AnyEvent.__args__)
+"""The names of all facts."""
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -295,7 +296,7 @@ def _undecodable(line: bytes, error: Exception) -> Exception:
     except RecursionError as deep:
         check_depth(line)
         return deep  # the line is innocent: whoever asked is at the end of the stack
-    if isinstance(fields, dict) and isinstance(fields.get("kind"), str) and fields["kind"] not in _KINDS:
+    if isinstance(fields, dict) and isinstance(fields.get("kind"), str) and fields["kind"] not in KINDS:
         return UnknownEventError(
             f"entry {fields.get('position')} is of the unknown kind {fields['kind']!r}, appended at "
             f"{fields.get('at')}: upgrade chainfold to read this log"

@@ -16,7 +16,8 @@ from chainfold.errors import (
 from chainfold.graph import DependencyGraph, LineageGraph, topological
 from chainfold.history import HistoryItem, history
 from chainfold.loading import load_blob
-from chainfold.lookups import Lookups, path_of
+from chainfold.lookups import path_of
+from chainfold.past import Past
 from chainfold.projections import NOW, Sight, unpacked
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
 from chainfold.references import ManifestReferences
@@ -28,7 +29,7 @@ _REMEMBERED_BYTES: Final = 16 << 20
 """Of packed records that are remembered as answers: some 28,000."""
 
 
-class RegistryView(Lookups):
+class RegistryView(Past):
     """The registry, read only, as of one size of the log. Get one from `ArtifactRegistry.as_of`.
 
     A view of the past never changes, and costs what the present costs: nothing is replayed.

@@ -33,16 +33,18 @@ class Aliases:
 
     def target(self, alias: str, size: int) -> str | None:
         """Where it pointed after `size` entries."""
+        return self.setting(alias, size)[0]
+
+    def setting(self, alias: str, size: int) -> tuple[str | None, int | None]:
+        """Where it pointed after `size` entries, and the position of the event that had said so."""
         moves = self.index.rows(alias)
         at = bisect_right(moves, size, key=self._sizes.__getitem__)
         if not at:
-            return None
+            return None, None
         move = moves[at - 1]
-        return (
-            self._targets[move - self._older]
-            if move >= self._older
-            else _alias_set(self._source, self._events[move]).artifact_id
-        )
+        if move >= self._older:
+            return self._targets[move - self._older], self._events[move]
+        return _alias_set(self._source, self._events[move]).artifact_id, self._events[move]
 
     def all(self, size: int) -> dict[str, str]:
         """Every alias that pointed somewhere after `size` entries, in order of name."""

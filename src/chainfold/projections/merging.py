@@ -99,9 +99,9 @@ def write_snapshot(
     writer = _Writer(file)
     older = Column("Q", offsets[0])
     older.tail = offsets[1]
-    writer.section("offsets", _column(older))
+    writer.section("offsets", pieces(older))
     for name in COLUMNS:
-        writer.section(name, _column(projections.columns[name]))
+        writer.section(name, pieces(projections.columns[name]))
     index = _Merge(projections)
     writer.section("keys", index.keys())
     writer.section("values", index.values())
@@ -136,8 +136,8 @@ class _Hashing:
         self.digest.update(data)
 
 
-def _column(column: Column) -> Iterator["Array"]:
-    """What was there before, with what has changed, then what is new."""
+def pieces(column: Column) -> Iterator["Array"]:
+    """A column's numbers: what was there before, with what has changed, then what is new."""
     import numpy as np  # noqa: PLC0415 - as above
 
     kind = f"<u{TYPES[column.code]}" if column.code.isupper() else f"<i{TYPES[column.code]}"

@@ -45,7 +45,7 @@ class Runs:
         if run_id is None:
             return None
         numbers = self.index.rows(run_id)
-        return self._run(numbers[-1]) if numbers else None
+        return self.of(numbers[-1]) if numbers else None
 
     def open(self, run_id: str | None) -> RunState | None:
         """The run of an id, if it is open."""
@@ -56,12 +56,13 @@ class Runs:
         return list(self._open.values())
 
     def __iter__(self) -> Iterator[RunState]:
-        return map(self._run, range(len(self)))
+        return map(self.of, range(len(self)))
 
     def __len__(self) -> int:
         return len(self._started)
 
-    def _run(self, number: int) -> RunState:
+    def of(self, number: int) -> RunState:
+        """The run of a number: they are numbered in order of their beginning."""
         known = self._known.get(number)
         if known is not None:
             return known

@@ -1,0 +1,225 @@
+"""What happened: the events themselves, the runs, and what differs between two moments."""
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from chainfold.changes import Diff, diff
+from chainfold.errors import InvalidInputError, NotFoundError
+from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunCommitted
+from chainfold.lookups import Lookups
+from chainfold.projections import NOW, RunState
+
+Moment = int | datetime
+"""A size of the log, or a time: the size that it had then."""
+_AT_ONCE: Final = 256
+"""Entries that are read while others wait."""
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """One run, as of a view.
+
+    Attributes:
+        run_id: Its id.
+        started: Position of its first event.
+        at: Time of that.
+        actor: Who started it.
+        owner: Host and process that held its lock.
+        status: `open`, `committed` or `rolled-back`.
+        closed: Position of the event that ended it; None while it is open.
+        reason: Why it was rolled back: `exception`, `crash` or `request`.
+    """
+
+    run_id: str
+    started: int
+    at: str
+    actor: str
+    owner: str
+    status: str
+    closed: int | None
+    reason: str
+
+
+class Past(Lookups):
+    """The queries of a view that are about events."""
+
+    def events(
+        self,
+        after: Moment = 0,
+        until: Moment | None = None,
+        *,
+        kinds: str | Collection[str] | None = None,
+        run: str | None = None,
+        pipeline: str | None = None,
+        artifact: str | None = None,
+    ) -> Iterator[Entry]:
+        """The entries of the log, first to last, one at a time.
+
+        Those of a run, a pipeline or an artifact are found by what is indexed, not by reading all others.
+
+        Args:
+            after: Only what followed this size or time.
+            until: Only what the state at this size or time includes; by default, up to this view.
+            kinds: Only of this kind, or of these: `artifact-registered`, `run-committed` and so on.
+            run: Only of the run of this id.
+            pipeline: Only registrations of this pipeline, and deletions of it as a whole that took something.
+            artifact: Only what was said of this id: its registrations, what showed, superseded or deleted
+                them, and what took their files.
+
+        Raises:
+            NotFoundError: If the log has not come that far, or never had that run.
+            InvalidInputError: If there is no such kind, or a time has no time zone.
+        """
+        wanted = _kinds(kinds)
+        with self._data.mutex:
+            start, stop = self._size_at(after), self._size_at(NOW if until is None else until)
+            if run is not None:
+                info = self.run_info(run)
+                start = max(start, info.started)
+                stop = min(stop, stop if info.closed is None else info.closed + 1)
+            positions = self._positions(start, stop, pipeline, artifact)
+
+        def matches(entry: Entry) -> bool:
+            return (not wanted or entry.event.kind in wanted) and run in (None, entry.run)
+
+        return self._entries(positions, matches)
+
+    def runs(self) -> Iterator[RunInfo]:
+        """Every run that had begun, in order of their beginning, one at a time."""
+        number = 0
+        while True:
+            with self._data.mutex:
+                size = self._size_at(NOW)
+                states = [self._data.projections.runs.of(each) for each in self._run_numbers(number)]
+            some = [_info(state, size) for state in states if state.started < size]
+            yield from some
+            if len(some) < _AT_ONCE:
+                return
+            number += len(some)
+
+    def run_info(self, run_id: str) -> RunInfo:
+        """One run.
+
+        Raises:
+            NotFoundError: If there was none of that id.
+        """
+        with self._data.mutex:
+            size = self._size_at(NOW)
+            state = self._data.projections.runs.get(run_id)
+            if state is None or state.started >= size:
+                raise NotFoundError(f"the log of {self._data.name!r} has no run {run_id!r}; see runs()")
+            return _info(state, size)
+
+    def diff(self, first: Moment, second: Moment | None = None) -> Diff:
+        """What differs between two moments, and which events did it.
+
+        Args:
+            first: The earlier size or time.
+            second: The later one; by default, this view.
+
+        Raises:
+            NotFoundError: If the log has not come that far.
+            InvalidInputError: If the first is the later one, or a time has no time zone.
+        """
+        with self._data.mutex:
+            sizes = self._size_at(first), self._size_at(NOW if second is None else second)
+            if sizes[0] > sizes[1]:
+                raise InvalidInputError(f"{first} is later than {second}: the earlier one comes first")
+            return diff(self._data, *sizes)
+
+    # inside
+
+    def _size_at(self, when: Moment) -> int:
+        """A size that this view has, or one before it."""
+        if when == NOW:
+            self._data.refresh()
+            return min(self._size, self._data.projections.size)
+        size = self._data.size_at(when)
+        if isinstance(when, int) and size > self._size:
+            raise NotFoundError(f"this view ends at {self._size}: it does not know of {when}")
+        return min(size, self._size)
+
+    def _run_numbers(self, first: int) -> range:
+        return range(first, min(first + _AT_ONCE, len(self._data.projections.runs)))
+
+    def _positions(
+        self, start: int, stop: int, pipeline: str | None, artifact: str | None
+    ) -> range | list[int]:
+        """Where to look."""
+        found: set[int] | None = None
+        for asked, positions in ((pipeline, self._of_pipeline), (artifact, self._of_artifact)):
+            if asked is not None:
+                known = positions(asked)
+                found = known if found is None else found & known
+        return range(start, stop) if found is None else sorted(each for each in found if start <= each < stop)
+
+    def _of_pipeline(self, pipeline_id: str) -> set[int]:
+        """Registrations of a pipeline, and its deletions."""
+        projections = self._data.projections
+        visibility, found = projections.visibility, set[int]()
+        for row in projections.steps.rows_of_pipeline(pipeline_id):
+            found |= {visibility.positions[row], visibility.removed_at[row] - 1}
+        for position in [each for each in found if each < self._data.log.size]:
+            found |= self._of_commit(position)  # a run's deletions take effect with it
+        return {position for position in found if self._is_of_pipeline(position, pipeline_id)}
+
+    def _of_commit(self, position: int) -> set[int]:
+        """The deletions of the run that an entry commits, if it does."""
+        log = self._data.log
+        entry = log.entry(position)
+        run = self._data.projections.runs.get(entry.run) if isinstance(entry.event, RunCommitted) else None
+        if run is None:
+            return set()
+        entries = map(log.entry, range(run.started, position))
+        return {
+            each.position
+            for each in entries
+            if each.run == run.run_id and isinstance(each.event, ArtifactsDeleted)
+        }
+
+    def _is_of_pipeline(self, position: int, pipeline_id: str) -> bool:
+        if position >= self._data.log.size:
+            return False
+        event = self._data.log.entry(position).event
+        if isinstance(event, ArtifactRegistered):
+            return event.record.pipeline_id == pipeline_id
+        return isinstance(event, ArtifactsDeleted) and event.pipeline_id == pipeline_id
+
+    def _of_artifact(self, artifact_id: str) -> set[int]:
+        """Registrations of an id, what showed and ended them, and what took their files."""
+        projections, size = self._data.projections, self._data.log.size
+        visibility, paths, found = projections.visibility, projections.paths, set[int]()
+        for row in projections.ids.rows(artifact_id):
+            found |= {visibility.positions[row], visibility.visible_from[row] - 1}
+            found |= {visibility.removed_at[row] - 1, *paths.sweeps.rows(paths.path_of(row))}
+        return {position for position in found if position < size}
+
+    def _entries(self, positions: range | list[int], matches: Callable[[Entry], bool]) -> Iterator[Entry]:
+        for start in range(0, len(positions), _AT_ONCE):
+            with self._data.mutex:
+                some = list(map(self._data.log.entry, positions[start : start + _AT_ONCE]))
+            yield from filter(matches, some)
+
+
+def _kinds(kinds: str | Collection[str] | None) -> frozenset[str]:
+    asked = frozenset((kinds,) if isinstance(kinds, str) else kinds or ())
+    unknown = sorted(asked - KINDS)
+    if unknown:
+        raise InvalidInputError(f"unknown kind of event {unknown[0]!r}: use {', '.join(sorted(KINDS))}")
+    return asked
+
+
+def _info(run: RunState, size: int) -> RunInfo:
+    is_open = run.closed is None or run.closed >= size
+    return RunInfo(
+        run.run_id,
+        run.started,
+        run.at,
+        run.actor,
+        run.owner,
+        "open" if is_open else run.status,
+        None if is_open else run.closed,
+        "" if is_open else run.reason,
+    )

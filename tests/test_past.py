@@ -1,0 +1,232 @@
+"""What happened, asked of random histories, against what their entries say one by one."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.snapshotting import save_often
+
+from chainfold import ArtifactRegistry, Diff, InvalidInputError, NotFoundError, RegistryView
+from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunRolledBack
+
+IDS: Final = ("p:1:all", "p:2:all", "q:1:all")
+PIPELINES: Final = ("p", "q")
+Command = tuple[str, int, int]
+commands: Final = st.lists(
+    st.tuples(
+        st.sampled_from(("register", "register", "register", "run", "fail", "alias", "delete", "purge")),
+        st.integers(0, 2),
+        st.integers(0, 3),
+    ),
+    max_size=9,
+)
+
+
+def act(registry: ArtifactRegistry, command: Command, *, in_run: bool = False) -> None:
+    verb, which, content = command
+    match verb:
+        case "register":
+            registry.register([content], IDS[which], "model")
+        case "alias":
+            with contextlib.suppress(NotFoundError):
+                registry.set_alias("best", IDS[which] if content else None)
+        case "delete":
+            registry.delete_pipeline_artifacts(PIPELINES[which % 2])
+        case "purge" if content == 0:
+            registry.purge_dataset_artifacts(confirm=True)
+        case "run" | "fail" if not in_run:
+            with contextlib.suppress(ZeroDivisionError), registry.run():
+                for inner in ("register", "register", "alias", "delete", "register")[: 1 + content]:
+                    act(registry, (inner, (which + len(inner) + content) % 3, content), in_run=True)
+                if verb == "fail":
+                    raise ZeroDivisionError
+
+
+@contextlib.contextmanager
+def lived(history: list[Command]) -> Iterator[ArtifactRegistry]:
+    """A registry that has had some history, half of it in a snapshot."""
+    with TemporaryDirectory() as folder, warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")
+        save_often(patch, 7, 1_000)
+        with ArtifactRegistry(Path(folder), "wheat", actor="tester") as registry:
+            for command in history:
+                act(registry, command)
+            yield registry
+
+
+def entries_of(registry: ArtifactRegistry) -> list[Entry]:
+    log = registry._data.log
+    return [log.entry(position) for position in range(registry.position)]
+
+
+def state(view: RegistryView) -> dict[str, Any]:
+    return {record.artifact_id: record.to_dict() for record in view.iter_records()}
+
+
+@settings(max_examples=60)
+@given(commands, st.data())
+def test_events_are_those_that_are_asked_for(history: list[Command], data: st.DataObject) -> None:
+    with lived(history) as registry:
+        entries = entries_of(registry)
+        assert list(registry.events()) == entries
+        after = data.draw(st.integers(0, len(entries)))
+        until = data.draw(st.integers(0, len(entries)))
+        kinds = data.draw(st.sets(st.sampled_from(sorted(KINDS))))
+        assert list(registry.events(after, until)) == entries[after:until]
+        found = list(registry.events(after, until, kinds=kinds))
+        assert found == [each for each in entries[after:until] if not kinds or each.event.kind in kinds]
+        for run in {each.run for each in entries if each.run}:
+            assert list(registry.events(run=run)) == [each for each in entries if each.run == run]
+        for pipeline in PIPELINES:
+            of_it = [each for each in entries if is_of_pipeline(each, pipeline)]
+            told = list(registry.events(pipeline=pipeline))
+            assert told == [each for each in of_it if each in told]
+            committed = {each.run for each in entries if each.event.kind == "run-committed"}
+            for each in of_it:  # what a run deletes that never commits takes nothing
+                is_sure = each.event.kind == "artifact-registered" or each.run in {None, *committed}
+                assert each in told or not is_sure or took_nothing(registry, each)
+
+
+def took_nothing(registry: ArtifactRegistry, entry: Entry) -> bool:
+    """Whether a run's deletion was of what the run had replaced already."""
+    assert isinstance(entry.event, ArtifactsDeleted)
+    pipeline = entry.event.pipeline_id
+    ends = [each for each in registry.events(run=entry.run) if each.event.kind == "run-committed"]
+    before = registry.as_of(ends[0].position).get_all_records()
+    return entry.run is not None and not any(record.pipeline_id == pipeline for record in before)
+
+
+def is_of_pipeline(entry: Entry, pipeline: str) -> bool:
+    event = entry.event
+    if isinstance(event, ArtifactRegistered):
+        return event.record.pipeline_id == pipeline
+    return isinstance(event, ArtifactsDeleted) and event.pipeline_id == pipeline
+
+
+@settings(max_examples=60)
+@given(commands)
+def test_an_artifacts_events_change_it_and_others_do_not(history: list[Command]) -> None:
+    with lived(history) as registry:
+        states = [state(registry.as_of(size)) for size in range(registry.position + 1)]
+        for artifact_id in IDS:
+            mine = {entry.position for entry in registry.events(artifact=artifact_id)}
+            for entry in entries_of(registry):
+                if isinstance(entry.event, ArtifactRegistered):
+                    assert (entry.event.record.artifact_id == artifact_id) == (entry.position in mine)
+                before, after = states[entry.position], states[entry.position + 1]
+                if before.get(artifact_id) != after.get(artifact_id):
+                    assert entry.position in mine
+
+
+@settings(max_examples=60)
+@given(commands, st.data())
+def test_a_diff_leads_from_one_state_to_the_other(history: list[Command], data: st.DataObject) -> None:
+    with lived(history) as registry:
+        entries = entries_of(registry)
+        sizes = sorted(data.draw(st.integers(0, len(entries))) for _ in range(3))
+        states = [state(registry.as_of(size)) for size in sizes]
+        whole, parts = (
+            registry.diff(sizes[0], sizes[2]),
+            [registry.diff(*sizes[:2]), registry.diff(*sizes[1:])],
+        )
+        assert parts[0].then(parts[1]) == whole
+        found = dict(states[0])
+        for change in whole.changes:
+            assert (change.before is None) == (change.artifact_id not in states[0])
+            assert (change.before is None) == (change.ended is None)
+            assert (change.after is None) == (change.shown is None)
+            found.pop(change.artifact_id, None)
+            if change.before is not None:
+                assert registered(entries, change.before) == states[0][change.artifact_id]
+            if change.after is not None:
+                found[change.artifact_id] = registered(entries, change.after)
+        assert found == states[2]
+        check_events(registry, whole)
+        aliases = registry.as_of(sizes[0]).aliases()
+        for move in whole.aliases:
+            assert aliases.pop(move.alias, None) == move.before
+            if move.after is not None:
+                aliases[move.alias] = move.after
+        assert aliases == registry.as_of(sizes[2]).aliases()
+        assert bool(whole) == bool(whole.added or whole.superseded or whole.removed or whole.aliases)
+
+
+def registered(entries: list[Entry], position: int) -> dict[str, Any]:
+    entry = entries[position]
+    assert isinstance(entry.event, ArtifactRegistered)
+    record = entry.event.record.to_dict()
+    return {**record, "created_at": record["created_at"] or entry.at}
+
+
+def check_events(registry: ArtifactRegistry, difference: Diff) -> None:
+    """Each event is in between, and did what it is said to have done."""
+    for change in difference.changes:
+        for position, is_live_then in ((change.ended, False), (change.shown, True)):
+            if position is None:
+                continue
+            assert difference.first <= position < difference.second
+            before, after = state(registry.as_of(position)), state(registry.as_of(position + 1))
+            assert before.get(change.artifact_id) != after.get(change.artifact_id)
+            assert not is_live_then or change.artifact_id in after
+
+
+@settings(max_examples=40)
+@given(commands)
+def test_runs_are_told_as_of_each_moment(history: list[Command]) -> None:
+    with lived(history) as registry:
+        entries = entries_of(registry)
+        for size in range(len(entries) + 1):
+            view = registry.as_of(size)
+            found = list(view.runs())
+            assert [info.run_id for info in found] == list(
+                dict.fromkeys(each.run for each in entries[:size] if each.run)
+            )
+            for info in found:
+                ends = [
+                    each
+                    for each in entries[:size]
+                    if each.run == info.run_id and each.event.kind in ("run-committed", "run-rolled-back")
+                ]
+                assert view.run_info(info.run_id) == info
+                assert info.closed == (ends[0].position if ends else None)
+                assert info.status == (ends[0].event.kind.removeprefix("run-") if ends else "open")
+                if ends and isinstance(ends[0].event, RunRolledBack):
+                    assert info.reason == ends[0].event.reason
+
+
+def test_what_cannot_be_asked_is_told(registry: ArtifactRegistry) -> None:
+    registry.register([1], "p:1:all", "model")
+    with pytest.raises(InvalidInputError, match="unknown kind of event 'artifact-lost': use alias-set, "):
+        registry.events(kinds="artifact-lost")
+    with pytest.raises(NotFoundError, match="no run 'r'; see runs"):
+        registry.events(run="r")
+    with pytest.raises(NotFoundError, match="no position 7"):
+        registry.diff(7)
+    with pytest.raises(InvalidInputError, match="1 is later than 0"):
+        registry.diff(1, 0)
+    with pytest.raises(NotFoundError, match="this view ends at 0"):
+        registry.as_of(0).events(until=1)
+    with pytest.raises(InvalidInputError, match="from 0 on does not follow one up to 1"):
+        registry.diff(0, 1).then(registry.diff(0, 1))
+
+
+def test_many_events_are_read_some_at_a_time(
+    registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whoever reads them keeps nobody from writing."""
+    monkeypatch.setattr("chainfold.past._AT_ONCE", 3)
+    for _ in range(5):
+        with registry.run():
+            registry.set_alias("x", None)
+    events, runs = registry.events(), registry.runs()
+    first, begun = next(events), next(runs)
+    with registry.run():
+        registry.set_alias("y", None)
+    assert [first, *events] == entries_of(registry)[:15]
+    assert len([begun, *runs]) == 6
