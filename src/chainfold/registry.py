@@ -27,6 +27,7 @@ from chainfold.commands.taking_back import take_back, take_back_in_run
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError, RunClosedError
 from chainfold.projections import Sight
+from chainfold.proof.provable import Anchor, checkpoint_of, size_of
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
 from chainfold.storage import Files
 from chainfold.verify import Progress, Report, verify
@@ -399,26 +400,33 @@ class ArtifactRegistry(RegistryView):
         """
         import_manifest(self._data, manifest, Path(results_dir), self._run_id)
 
-    def as_of(self, when: int | datetime) -> RegistryView:
-        """The registry, read only, before the entry at a position, or as of a time (with time zone).
+    def as_of(self, when: Anchor) -> RegistryView:
+        """The registry, read only, before the entry at a position, as of a time (with zone) or a checkpoint.
 
         Raises:
             NotFoundError: If the log has not come that far.
+            CorruptionError: If what was before the checkpoint has been changed since.
         """
-        return RegistryView(self._data, size=self._data.size_at(when), pipeline_id=self.pipeline_id)
+        return RegistryView(self._data, size=size_of(self._data, when), pipeline_id=self.pipeline_id)
 
     def rebuild(self) -> bool:
         """Replay the log from nothing, and use that. Whether it gave the same state as was held before."""
         return self._data.rebuild()
 
-    def verify(self, progress: Progress | None = None, *, jobs: int = -1) -> Report:
+    def verify(
+        self, progress: Progress | None = None, *, jobs: int = -1, since: str | bytes | None = None
+    ) -> Report:
         """Check the whole dataset against what its log says. It reads everything anew and changes nothing.
 
         Args:
             progress: Called with how many artifacts are done, and of how many.
             jobs: Threads that read and hash files; -1 for as many as there are cores.
+            since: A checkpoint that was kept: whether anything before it has been changed is told, too.
+
+        Raises:
+            InvalidInputError: If `since` is no checkpoint of this log.
         """
-        return verify(self._data, progress, jobs)
+        return verify(self._data, progress, jobs, None if since is None else checkpoint_of(self._data, since))
 
     def close(self) -> None:
         """Let go of all files; a run that this registry still owns is rolled back."""

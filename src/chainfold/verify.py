@@ -11,7 +11,7 @@ import msgspec
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
-from chainfold.log import QUARANTINE, LogReader, has_passed
+from chainfold.log import QUARANTINE, Checkpoint, LogReader, has_passed
 from chainfold.projections import NOW, Projections, Sight
 from chainfold.projections.merging import fingerprint
 from chainfold.projections.rebuilding import Rebuilt
@@ -74,7 +74,9 @@ class Report(msgspec.Struct, frozen=True):
         return self.ok
 
 
-def verify(data: Dataset, progress: Progress | None = None, jobs: int = -1) -> Report:
+def verify(
+    data: Dataset, progress: Progress | None = None, jobs: int = -1, since: Checkpoint | None = None
+) -> Report:
     """Check a dataset in full, reading everything anew and changing nothing.
 
     That is: sums, order and times of the log, the Merkle root of its checkpoint, the digest of each live
@@ -86,12 +88,14 @@ def verify(data: Dataset, progress: Progress | None = None, jobs: int = -1) -> R
         progress: Called with how many artifacts are done, and of how many.
         jobs: Threads that read and hash files, and processes that check a large log of several segments; -1
             for as many as there are cores, as joblib counts.
+        since: A commitment to what the log was; it is told if that has changed.
     """
     findings: list[Finding] = []
     with contextlib.ExitStack() as stack:
         log, projections = _proven(data, jobs, findings, stack)
         findings += _check_log(log, projections)
         findings += _check_checkpoint(log)
+        findings += _check_since(log, since)
         check = _Artifacts(data, log, Sight(projections), jobs)
         live, total = check.sight.all(), projections.totals.at(NOW).artifacts
         while rows := list(itertools.islice(live, _AT_ONCE)):
@@ -184,6 +188,20 @@ def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
             "checkpoint",
             f"the first {known.size} entries have the root {root.hex()}, not {known.root.hex()}",
         )
+
+
+def _check_since(log: LogReader, since: Checkpoint | None) -> Iterator[Finding]:
+    """Whether the log has only grown since somebody kept a checkpoint of it."""
+    if since is None:
+        return
+    if since.size > log.size:
+        detail = f"had {since.size} entries, and now {log.size} are there and good: the rest was cut off"
+        yield Finding("error", "rewritten", "the log of the checkpoint", detail)
+        return
+    root = log.root_at(since.size)
+    if root != since.root:
+        detail = f"had the root {since.root.hex()}, and its {since.size} entries now have {root.hex()}"
+        yield Finding("error", "rewritten", "the log of the checkpoint", detail)
 
 
 class _Artifacts:

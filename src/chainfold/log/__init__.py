@@ -3,6 +3,7 @@
 from chainfold.log.appending import QUARANTINE, RESERVE_BYTES, LocalLog
 from chainfold.log.checking import OddError, has_passed
 from chainfold.log.checkpoint import Checkpoint
+from chainfold.log.checkpoint import parse as parse_checkpoint
 from chainfold.log.lines import ENTRY_LIMIT, time_text
 from chainfold.log.mark import LogMark, Numbers
 from chainfold.log.merkle import MerkleTree
@@ -22,5 +23,6 @@ __all__ = [
     "Numbers",
     "OddError",
     "has_passed",
+    "parse_checkpoint",
     "time_text",
 ]

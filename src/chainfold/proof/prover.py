@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import msgspec
 
@@ -123,6 +123,12 @@ class Prover:
         with self._data.mutex:
             wanted = self._size(size)
             return self._checked(lambda: self._root(wanted))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Keep what was hashed, and let go of the files."""

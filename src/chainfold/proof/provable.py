@@ -1,0 +1,110 @@
+"""What a view can prove to somebody who keeps nothing but a checkpoint."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from chainfold.dataset import Dataset
+from chainfold.errors import CorruptionError, InvalidInputError
+from chainfold.log import Checkpoint, parse_checkpoint
+from chainfold.log.lines import origin
+from chainfold.lookups import Lookups
+from chainfold.projections import NOW
+
+if TYPE_CHECKING:
+    from chainfold.proof.notes import PrivateKey
+    from chainfold.proof.prover import Consistency, Inclusion, Prover
+
+Anchor = int | datetime | str | bytes
+"""A size, a time, or the text of a checkpoint, signed or not."""
+
+
+class Provable(Lookups):
+    """The proofs of a view: about the log as it was then."""
+
+    def checkpoint(self, key: "PrivateKey | None" = None) -> str:
+        """What commits to every byte of the log up to this view, in a few lines.
+
+        The text is a C2SP tlog-checkpoint: `chainfold/<dataset>`, the number of entries, and the Merkle root.
+        Who keeps it can later have it proven that nothing before was changed: `verify(since=...)`,
+        `consistency_proof`.
+
+        Args:
+            key: Sign it with this: a signed note. Its name should be one that the reader knows.
+        """
+        with self._data.mutex, prover_of(self._data) as prover:
+            size = self._known_size()
+            text = Checkpoint(origin(self._data.name), size, prover.root(size)).text().decode()
+        return text if key is None else key.signed(text)
+
+    def inclusion_proof(self, position: int) -> "Inclusion":
+        """The proof that the entry at a position is in the log of this view's checkpoint.
+
+        Raises:
+            NotFoundError: If this view has no such entry.
+            CorruptionError: If the log is not what it was when it was read.
+        """
+        with self._data.mutex, prover_of(self._data) as prover:
+            return prover.inclusion(position, self._known_size())
+
+    def consistency_proof(self, since: Anchor) -> "Consistency":
+        """The proof that the log has only grown since an earlier moment.
+
+        Args:
+            since: A size, a time, or a checkpoint, which must be one of this log.
+
+        Raises:
+            NotFoundError: If the log has never had that size.
+            CorruptionError: If the checkpoint is not of this log: what was before it has been changed.
+        """
+        with self._data.mutex, prover_of(self._data) as prover:
+            return prover.consistency(size_of(self._data, since), self._known_size())
+
+    def _known_size(self) -> int:
+        self._data.refresh()
+        return self._data.projections.size if self._size == NOW else self._size
+
+
+def prover_of(data: Dataset) -> "Prover":
+    """A prover of a dataset's log."""
+    from chainfold.proof.prover import Prover  # noqa: PLC0415 - few ask for proofs
+
+    return Prover(data)
+
+
+def checkpoint_of(data: Dataset, text: str | bytes) -> Checkpoint:
+    """The checkpoint that a text is, if it is one of a log of this name; its signatures are not looked at.
+
+    Raises:
+        InvalidInputError: If it is none, or one of another log.
+    """
+    try:
+        found = parse_checkpoint(text.encode() if isinstance(text, str) else text)
+    except CorruptionError as error:
+        raise InvalidInputError(f"{error}; it has three lines: the log's name, a size, and a root") from error
+    if found.origin != origin(data.name):
+        raise InvalidInputError(
+            f"the checkpoint is of {found.origin!r}, and this log is {origin(data.name)!r}"
+        )
+    return found
+
+
+def size_of(data: Dataset, when: Anchor) -> int:
+    """The size that is meant; of a checkpoint only if the log then had its root.
+
+    Raises:
+        NotFoundError: If the log has not come that far.
+        InvalidInputError: If a time has no time zone, or a text is no checkpoint of this log.
+        CorruptionError: If the log has another root: what was before the checkpoint has been changed.
+    """
+    if not isinstance(when, str | bytes):
+        return data.size_at(when)
+    known = checkpoint_of(data, when)
+    size = data.size_at(known.size)
+    with data.mutex, prover_of(data) as prover:
+        root = prover.root(size)
+    if root != known.root:
+        raise CorruptionError(
+            f"the first {size} entries of the log of {data.name!r} have the root {root.hex()}, and the "
+            f"checkpoint says {known.root.hex()}: they were changed since, or it is of another log"
+        )
+    return size
