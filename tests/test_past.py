@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.snapshotting import save_often
 
-from chainfold import ArtifactRegistry, Diff, InvalidInputError, NotFoundError, RegistryView
+from chainfold import ArtifactRegistry, Diff, InvalidInputError, NotFoundError, RegistryView, Relative
 from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunRolledBack
 
 IDS: Final = ("p:1:all", "p:2:all", "q:1:all")
@@ -230,3 +230,62 @@ def test_many_events_are_read_some_at_a_time(
         registry.set_alias("y", None)
     assert [first, *events] == entries_of(registry)[:15]
     assert len([begun, *runs]) == 6
+
+
+def test_a_lineage_is_of_the_registrations_that_were_used(registry: ArtifactRegistry) -> None:
+    def register(name: str, content: int, *sources: str) -> int:
+        registry.register(
+            [content], f"{name}:1:all", "model", depends_on=[f"{each}:1:all" for each in sources]
+        )
+        return registry.position - 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data, scaler = register("data", 1), register("scaler", 2, "data")
+        model = register("model", 3, "scaler", "data", "never")
+        newer = register("scaler", 4, "data")
+        deleted = registry.position
+        registry.delete_pipeline_artifacts("data")
+    again = register("model", 5, "scaler")
+    with registry.run():
+        own = register("scaler", 6)
+        last = register("last", 7, "scaler", "model")
+        register("scaler", 8)
+
+    def told(relatives: list[Relative]) -> list[tuple[Any, ...]]:
+        return [
+            (
+                each.artifact_id.partition(":")[0],
+                each.depth,
+                each.registration and each.registration.position,
+                each.registration.standing if each.registration else "missing",
+                each.ended_by and each.ended_by.position,
+            )
+            for each in relatives
+        ]
+
+    then = registry.as_of(model + 1)
+    assert told(then.lineage("model:1:all")) == [
+        ("model", 0, model, "live", None),
+        ("never", 1, None, "missing", None),
+        ("scaler", 1, scaler, "live", None),
+        ("data", 1, data, "live", None),
+    ]
+    assert then.lineage("model:1:all")[0].sources == [scaler, data, None]
+    found = registry.as_of(deleted + 1).lineage("model:1:all")
+    assert told(found)[2:] == [
+        ("scaler", 1, scaler, "superseded", newer),
+        ("data", 1, data, "deleted", deleted),
+    ]
+    assert [each.is_current for each in found] == [True, False, False, False]
+    ancestry = told(registry.lineage("last:1:all"))
+    assert [each[:3] for each in ancestry] == [
+        ("last", 0, last), ("scaler", 1, own), ("model", 1, again), ("scaler", 2, newer), ("data", 3, data),
+    ]  # fmt: skip
+    assert [each[:3] for each in told(registry.descendants("data:1:all"))] == [
+        ("data", 0, data), ("scaler", 1, scaler), ("model", 1, model), ("scaler", 1, newer),
+        ("model", 2, again), ("last", 3, last),
+    ]  # fmt: skip
+    assert [each[0] for each in told(registry.as_of(model).descendants("data:1:all"))] == ["data", "scaler"]
+    with pytest.raises(NotFoundError, match="no artifact has, or had, the id 'nobody'"):
+        registry.lineage("nobody")

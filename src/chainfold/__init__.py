@@ -8,6 +8,7 @@ with registry.run():
 registry.load(record.artifact_id)
 """
 
+from chainfold.ancestry import Relative
 from chainfold.chain import OperatorChain, OperatorNode
 from chainfold.changes import AliasMove, Change, Diff
 from chainfold.errors import (
@@ -58,6 +59,7 @@ __all__ = [
     "OperatorChain",
     "OperatorNode",
     "RegistryView",
+    "Relative",
     "RunClosedError",
     "RunInfo",
     "SerializationError",

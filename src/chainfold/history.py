@@ -39,7 +39,7 @@ def history(data: Dataset, artifact_id: str, size: int) -> list[HistoryItem]:
     """Every registration of an id among the first `size` entries, first to last."""
     rows = data.projections.ids.rows(artifact_id)
     positions = data.projections.visibility.positions
-    return [_item(data, row, size) for row in rows if positions[row] < size]
+    return [item(data, row, size) for row in rows if positions[row] < size]
 
 
 def who_took(data: Dataset, record: ArtifactRecord) -> str:
@@ -58,7 +58,17 @@ def who_took(data: Dataset, record: ArtifactRecord) -> str:
     )
 
 
-def _item(data: Dataset, row: int, size: int) -> HistoryItem:
+def cause_of_end(data: Dataset, row: int, size: int) -> Entry | None:
+    """The event, of the first `size` entries, because of which a registration that was seen is not live."""
+    visibility = data.projections.visibility
+    removed = visibility.removed_at[row]
+    if visibility.visible_from[row] > size or removed > size:
+        return None
+    return _cause_of_removal(data, row, removed)
+
+
+def item(data: Dataset, row: int, size: int) -> HistoryItem:
+    """One registration, and what had become of it after `size` entries."""
     visibility = data.projections.visibility
     position = visibility.positions[row]
     run_id = data.log.entry(position).run

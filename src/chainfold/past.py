@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from chainfold.ancestry import Relative, ancestors, descendants
 from chainfold.changes import Diff, diff
 from chainfold.errors import InvalidInputError, NotFoundError
 from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunCommitted
@@ -129,6 +130,37 @@ class Past(Lookups):
                 raise InvalidInputError(f"{first} is later than {second}: the earlier one comes first")
             return diff(self._data, *sizes)
 
+    # lineage
+
+    def lineage(self, artifact_id: str) -> list[Relative]:
+        """What a model came from: its registration, then all that it was made from, nearest first.
+
+        These are the registrations that were used, whatever their ids name by now; each says how it stands as
+        of this view, and which event has superseded or deleted it.
+
+        Args:
+            artifact_id: The artifact that is live; if none is, the last that was registered under this id.
+
+        Raises:
+            NotFoundError: If this view knows of none.
+        """
+        with self._data.mutex:
+            size = self._size_at(NOW)
+            return list(ancestors(self._data, self._row_of(artifact_id, size), size))
+
+    def descendants(self, artifact_id: str) -> list[Relative]:
+        """What was made from an artifact, directly or not: its registration, then theirs, nearest first.
+
+        Args:
+            artifact_id: As in `lineage`.
+
+        Raises:
+            NotFoundError: If this view knows of none.
+        """
+        with self._data.mutex:
+            size = self._size_at(NOW)
+            return list(descendants(self._data, self._row_of(artifact_id, size), size))
+
     # inside
 
     def _size_at(self, when: Moment) -> int:
@@ -140,6 +172,16 @@ class Past(Lookups):
         if isinstance(when, int) and size > self._size:
             raise NotFoundError(f"this view ends at {self._size}: it does not know of {when}")
         return min(size, self._size)
+
+    def _row_of(self, artifact_id: str, size: int) -> int:
+        row = self._sight().row(artifact_id)
+        if row is not None:
+            return row
+        positions = self._data.projections.visibility.positions
+        for row in reversed(self._data.projections.ids.rows(artifact_id)):
+            if positions[row] < size:
+                return row
+        raise NotFoundError(f"no artifact has, or had, the id {artifact_id!r}")
 
     def _run_numbers(self, first: int) -> range:
         return range(first, min(first + _AT_ONCE, len(self._data.projections.runs)))
