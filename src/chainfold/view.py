@@ -17,7 +17,6 @@ from chainfold.graph import DependencyGraph, LineageGraph, topological
 from chainfold.history import HistoryItem, history
 from chainfold.loading import load_blob
 from chainfold.lookups import path_of
-from chainfold.past import Past
 from chainfold.projections import NOW, Sight, unpacked
 from chainfold.proof.provable import Provable
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
@@ -30,7 +29,7 @@ _REMEMBERED_BYTES: Final = 16 << 20
 """Of packed records that are remembered as answers: some 28,000."""
 
 
-class RegistryView(Past, Provable):
+class RegistryView(Provable):
     """The registry, read only, as of one size of the log. Get one from `ArtifactRegistry.as_of`.
 
     A view of the past never changes, and costs what the present costs: nothing is replayed.

@@ -7,7 +7,7 @@ from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, InvalidInputError
 from chainfold.log import Checkpoint, parse_checkpoint
 from chainfold.log.lines import origin
-from chainfold.lookups import Lookups
+from chainfold.past import Past
 from chainfold.projections import NOW
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ Anchor = int | datetime | str | bytes
 """A size, a time, or the text of a checkpoint, signed or not."""
 
 
-class Provable(Lookups):
+class Provable(Past):
     """The proofs of a view: about the log as it was then."""
 
     def checkpoint(self, key: "PrivateKey | None" = None) -> str:
@@ -35,6 +35,27 @@ class Provable(Lookups):
             size = self._known_size()
             text = Checkpoint(origin(self._data.name), size, prover.root(size)).text().decode()
         return text if key is None else key.signed(text)
+
+    def model_proof(self, artifact_id: str, key: "PrivateKey | None" = None) -> str:
+        """One file that proves what a model is and came from, against this view's checkpoint; its text.
+
+        It has the registration of the artifact and of all that it was made from, what has happened to each
+        since, and the proofs that all of this is in the log. It says itself what it does not prove.
+        `python -m chainfold.proof.model_verifier` checks it; that file needs nothing of chainfold.
+
+        Args:
+            artifact_id: The artifact.
+            key: Signs the checkpoint in it.
+
+        Raises:
+            NotFoundError: If this view does not see the artifact.
+            CorruptionError: If the log is not what it was when it was read.
+        """
+        from chainfold.proof.bundle import bundle, to_text  # noqa: PLC0415 - few ask for proofs
+
+        with self._data.mutex:
+            size = self._known_size()
+            return to_text(bundle(self._data, self.lineage(artifact_id), size, key))
 
     def inclusion_proof(self, position: int) -> "Inclusion":
         """The proof that the entry at a position is in the log of this view's checkpoint.
