@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import joblib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -355,3 +356,22 @@ def test_a_damaged_snapshot_is_noted_and_left_alone(workspace: Path) -> None:
         assert report.ok
         assert told(report, "snapshot") == [path.name]
         assert path.read_bytes() == content
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize("large", [0, 1 << 40])
+def test_files_are_read_whoever_reads_them(
+    large: int, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In several threads or in this one, whatever joblib is set to by the caller."""
+    monkeypatch.setattr("chainfold.verify._LARGE_BYTES", large)
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        records = [registry.register([number], f"p:{number}:all", "model") for number in range(9)]
+        with joblib.parallel_config("multiprocessing", n_jobs=2):
+            report = registry.verify()
+        assert (report.ok, report.artifacts, report.files) == (True, 9, 9)
+        (registry.binaries_dir / records[3].path).write_bytes(b"another")
+        (registry.binaries_dir / records[5].path).unlink()
+        report = registry.verify()
+        assert told(report, "changed") == ["artifact 'p:3:all'"]
+        assert told(report, "missing") == ["artifact 'p:5:all'"]

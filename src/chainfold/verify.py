@@ -26,8 +26,8 @@ _AT_ONCE: Final = 512
 """Artifacts whose records are held at a time."""
 _KEPT: Final = 50_000
 """Files and ids that are remembered: an artifact's sources, and others with its file, are mostly near it."""
-_BATCH: Final = 16
-"""Files that one thread reads in a row: a task costs as much as a small file."""
+_LARGE_BYTES: Final = 256 << 10
+"""Of a file that another thread may read; smaller ones take less time than it takes to hand them over."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -235,7 +235,7 @@ class _Artifacts:
         self.artifacts += len(rows)
         if len(self._digests) > _KEPT:
             self._digests.clear()
-        self._read({record.path for record in records.values()} - self._digests.keys())
+        self._read({record.path: record.size_bytes for record in records.values()})
         found = {row: self._digests[record.path] for row, record in records.items()}
         wrong = {row for row, record in records.items() if found[row] != record.content_hash}
         if wrong:  # perhaps others have deleted it since: the event comes before the file goes
@@ -256,20 +256,21 @@ class _Artifacts:
             self._ids.clear()
         self._ids.update(dict.fromkeys(ids))
 
-    def _read(self, paths: set[str]) -> None:
-        """Read and hash files, in parallel: both are done without the interpreter's lock."""
-        ordered = sorted(paths)
-        self.files += len(ordered)
-        if len(ordered) <= _BATCH or self.jobs == 1:
-            found = list(map(self._digest, ordered))
-        else:
+    def _read(self, sizes: dict[str, int]) -> None:
+        """Read and hash the files that are not known; large ones in parallel, as that needs no interpreter."""
+        paths = sorted(sizes.keys() - self._digests.keys())
+        self.files += len(paths)
+        large = [path for path in paths if sizes[path] >= _LARGE_BYTES]
+        if len(large) > 1 and self.jobs != 1:
             import joblib  # noqa: PLC0415 - slow to import
 
-            batches = [ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH)]
-            parallel = joblib.Parallel(self.jobs, prefer="threads")
-            tasks = parallel(joblib.delayed(list)(map(self._digest, batch)) for batch in batches)
-            found = [digest for task in tasks for digest in task]
-        self._digests.update(zip(ordered, found, strict=True))
+            # Of whatever kind the caller has set up, they must share this process.
+            parallel = joblib.Parallel(self.jobs, require="sharedmem")
+            found = parallel(joblib.delayed(self._digest)(path) for path in large)
+            self._digests.update(zip(large, found, strict=True))
+        for path in paths:
+            if path not in self._digests:
+                self._digests[path] = self._digest(path)
 
     def _digest(self, path: str) -> str | ChainfoldError | None:
         try:
