@@ -257,7 +257,7 @@ class _Artifacts:
         self._ids.update(dict.fromkeys(ids))
 
     def _read(self, sizes: dict[str, int]) -> None:
-        """Read and hash the files that are not known; large ones in parallel, as that needs no interpreter."""
+        """Read and hash the files that are not known; large ones in parallel: that needs no interpreter."""
         paths = sorted(sizes.keys() - self._digests.keys())
         self.files += len(paths)
         large = [path for path in paths if sizes[path] >= _LARGE_BYTES]
