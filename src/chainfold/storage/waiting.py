@@ -3,6 +3,8 @@
 To look again every so often costs more than it seems: each look wakes a process, and those who wait take the
 processor from the one for whom they wait.
 
+An interrupt in the microseconds before a process falls asleep is seen when it wakes, or at the next one.
+
 Who is asleep in the system cannot say that it has waited for long. So a thread does, which all waits of a
 process share: a wait starts it, and it ends when it finds none.
 """
