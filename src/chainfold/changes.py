@@ -1,16 +1,12 @@
 """What differs between two sizes of the log, and which events did it."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import msgspec
 
 from chainfold.dataset import Dataset
 from chainfold.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -137,18 +133,15 @@ def _rows_that_changed(data: Dataset, first: int, second: int) -> tuple[list[int
     """Those that were live and are not, and those that are and were not."""
     import numpy as np  # noqa: PLC0415 - slow to import, and few ask for this
 
+    from chainfold.projections.merging import pieces  # noqa: PLC0415 - as above
+
+    columns = data.projections.columns
     visible_from, removed_at = (
-        np.concatenate([np.zeros(0, "u4"), *_pieces(data, name)]) for name in ("visible_from", "removed_at")
+        np.concatenate(list(pieces(columns[name]))) for name in ("visible_from", "removed_at")
     )
     was = (visible_from <= first) & (first < removed_at)
     is_now = (visible_from <= second) & (second < removed_at)
     return np.flatnonzero(was & ~is_now).tolist(), np.flatnonzero(is_now & ~was).tolist()
-
-
-def _pieces(data: Dataset, name: str) -> Iterator["NDArray[np.integer]"]:
-    from chainfold.projections.merging import pieces  # noqa: PLC0415 - as above
-
-    return pieces(data.projections.columns[name])
 
 
 def _moves(data: Dataset, first: int, second: int) -> Iterator[AliasMove]:

@@ -129,16 +129,16 @@ class Parts(Projections):
         if self.snapshot is None:
             return set()
         keys, values = self.snapshot.arrays()
-        files = part.files
-        places = np.searchsorted(keys, files)
-        is_there = keys[np.minimum(places, len(keys) - 1)] == files if len(keys) else files == -1
-        for path, row in zip(files[is_there].tolist(), values[places[is_there]].tolist(), strict=True):
+        if not len(keys):
+            return set()
+        places = np.minimum(np.searchsorted(keys, part.files), len(keys) - 1)
+        is_there = keys[places] == part.files
+        for path, row in zip(part.files[is_there].tolist(), values[places[is_there]].tolist(), strict=True):
             self._first_of.setdefault(path, row)
         low, high = np.searchsorted(part.keys, [0, 1 << 60])  # ids are the first kind
         ids, rows = part.keys[low:high], part.rows[low:high]
-        places = np.searchsorted(keys, ids)
-        is_there = keys[np.minimum(places, len(keys) - 1)] == ids if len(keys) else ids == -1
-        return {part.ids[row] for row in rows[is_there].tolist()}
+        places = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)
+        return {part.ids[row] for row in rows[keys[places] == ids].tolist()}
 
     def live_row(self, artifact_id: str) -> int | None:
         """As of `Projections`; of what a part registered nothing but the last that was shown can be live."""
