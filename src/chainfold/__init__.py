@@ -25,6 +25,7 @@ from chainfold.errors import (
     SerializationError,
     StorageError,
     UnknownEventError,
+    UntrustedError,
 )
 from chainfold.events import Entry
 from chainfold.graph import DependencyGraph
@@ -65,4 +66,5 @@ __all__ = [
     "SerializationError",
     "StorageError",
     "UnknownEventError",
+    "UntrustedError",
 ]

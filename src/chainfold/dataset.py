@@ -42,6 +42,7 @@ from chainfold.places import check_dataset_name, encodable, refuse_links
 from chainfold.projections import NEVER, Decoded
 from chainfold.records import ArtifactRecord
 from chainfold.storage import Files, LocalFiles, network_kind, owner_name
+from chainfold.trust import Trust, default_policy
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Dataset(Folded):
         actor: Who appends; see `default_actor`.
         files: The storage.
         segment_bytes: Size at which segments of the log are sealed.
+        trust: What may be deserialised: a policy's name, by default that of `CHAINFOLD_TRUST`.
 
     Raises:
         InvalidInputError: If the name is none.
@@ -87,8 +89,10 @@ class Dataset(Folded):
         actor: str | None = None,
         files: Files | None = None,
         segment_bytes: int = SEGMENT_BYTES,
+        trust: Trust | str | None = None,
     ) -> None:
         self.name = check_dataset_name(name)
+        self.trust = trust if isinstance(trust, Trust) else Trust(trust or default_policy())
         self.workspace = Path(os.path.abspath(workspace))  # noqa: PTH100 - resolve() would follow links
         self.actor = (actor or default_actor()).encode(errors="replace").decode()
         self.folder = self.workspace / "log" / name

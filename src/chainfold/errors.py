@@ -39,6 +39,13 @@ class SerializationError(InvalidInputError):
     code = "serialization"
 
 
+class UntrustedError(ChainfoldError):
+    """Bytes would run code that nobody has allowed. Nothing of them has run."""
+
+    code = "untrusted"
+    exit_code = 77  # EX_NOPERM
+
+
 class ManifestError(InvalidInputError):
     """A manifest cannot be read or has an invalid item. Nothing was imported or deleted because of it."""
 

@@ -5,9 +5,9 @@ from typing import Any
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
 from chainfold.errors import BlobNotFoundError, CorruptionError
+from chainfold.events import ArtifactRegistered
 from chainfold.history import who_took
 from chainfold.records import ArtifactRecord
-from chainfold.serializers import deserialize
 
 
 def load_blob(data: Dataset, record: ArtifactRecord) -> Any:
@@ -34,4 +34,22 @@ def load_blob(data: Dataset, record: ArtifactRecord) -> Any:
             f"the file {record.path!r} of artifact {record.artifact_id!r} has changed: its digest should "
             f"be {record.content_hash}, and is {found}. Restore it from a copy, or register it again"
         )
-    return deserialize(content, record.format)
+    with data.mutex:
+        data.refresh()
+        is_own = was_registered_here(data, record)
+    return data.trust.open(content, record.format, f"artifact {record.artifact_id!r}", is_own=is_own)
+
+
+def was_registered_here(data: Dataset, record: ArtifactRecord) -> bool:
+    """Whether this log says that these bytes were registered here, in this format; with `data.mutex` held."""
+    positions = data.projections.visibility.positions
+    for row in reversed(data.projections.digests.rows(record.content_hash)):
+        position: int | None = positions[row]
+        while position is not None:
+            event = data.log.entry(position).event
+            if not isinstance(event, ArtifactRegistered) or event.imported:
+                break
+            position, is_same = event.restored_from, event.record.format == record.format
+            if position is None and is_same:
+                return True
+    return False

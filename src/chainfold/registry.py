@@ -30,6 +30,7 @@ from chainfold.projections import Sight
 from chainfold.proof.provable import Anchor, checkpoint_of, size_of
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
 from chainfold.storage import Files
+from chainfold.trust import Trust
 from chainfold.verify import Progress, Report, verify
 from chainfold.view import RegistryView
 
@@ -50,9 +51,13 @@ class ArtifactRegistry(RegistryView):
         pipeline_id: The pipeline to generate ids for, and to prefer in `get_by_chain`.
         actor: Who acts, for the log; by default `CHAINFOLD_ACTOR`, or user and host.
         storage: Where log and blobs are kept; by default the files of this machine.
+        trust: What `load` may deserialise; by default `CHAINFOLD_TRUST`, or `registered`: what this dataset
+            registered itself, and of imported artifacts what refers to nothing but numpy, scipy, scikit-learn
+            and what `allow` was told. `listed` holds its own to that too, `none` allows only formats that run
+            no code, `all` anything.
 
     Raises:
-        InvalidInputError: If the dataset's name is none.
+        InvalidInputError: If the dataset's name is none, or there is no such policy.
         UnknownEventError: If the log has events of a newer release.
     """
 
@@ -65,8 +70,9 @@ class ArtifactRegistry(RegistryView):
         *,
         actor: str | None = None,
         storage: Files | None = None,
+        trust: Trust | str | None = None,
     ) -> None:
-        data = Dataset(Path(workspace), dataset, actor=actor, files=storage)
+        data = Dataset(Path(workspace), dataset, actor=actor, files=storage, trust=trust)
         super().__init__(data, pipeline_id=pipeline_id)
         self.manifest_manager = manifest_manager
         self._run: Run | None = None
@@ -484,6 +490,7 @@ class ArtifactRegistry(RegistryView):
             "pipeline_id": self.pipeline_id,
             "actor": self._data.actor,
             "storage": self._data.files,
+            "trust": self._data.trust,
             "run_id": self._run_id,
         }
 

@@ -262,6 +262,7 @@ class RegistryView(Provable):
             BlobNotFoundError: If the file is missing; the message names the event that took it.
             CorruptionError: If the bytes are not those of the record's digest.
             InvalidInputError: If the record's path leaves the dataset's folder.
+            UntrustedError: If it would run code that nobody has allowed; see `allow`. Nothing of it has run.
             SerializationError: If the format's library cannot load them here.
         """
         return load_blob(self._data, record)
@@ -276,6 +277,16 @@ class RegistryView(Provable):
         if record is None:
             raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
         return self.load_artifact(record)
+
+    def allow(self, *names: str) -> None:
+        """Let what is loaded refer to these packages, modules, classes or functions, and all in them.
+
+        For this registry and its views, as long as they are open. See `ArtifactRegistry`'s `trust`.
+
+        Raises:
+            InvalidInputError: If one is no dotted name.
+        """
+        self._data.trust.allow(names)
 
     def export_to_manifest(self) -> dict[str, Any]:
         """Everything live, as `{"schema_version": "3.0", "items": [...]}` of plain types."""

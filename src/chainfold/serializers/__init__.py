@@ -3,7 +3,9 @@
 from chainfold.serializers.choice import (
     available_formats,
     deserialize,
+    is_pickle,
     register_serializer,
+    runs_code,
     serialize,
     unregister_serializer,
 )
@@ -14,7 +16,9 @@ __all__ = [
     "Serializer",
     "available_formats",
     "deserialize",
+    "is_pickle",
     "register_serializer",
+    "runs_code",
     "serialize",
     "unregister_serializer",
 ]

@@ -9,6 +9,7 @@ from chainfold.serializers.joblib_format import JoblibSerializer
 from chainfold.serializers.numpy_format import NumpySerializer
 from chainfold.serializers.origin import format_version
 from chainfold.serializers.pickle_format import PickleSerializer, refers_to_main
+from chainfold.serializers.pickle_globals import Globals, load_held
 from chainfold.serializers.plugins import Plugins
 from chainfold.serializers.protocol import MissingLibraryError, Serialized, Serializer, describe, type_name
 
@@ -89,14 +90,26 @@ def serialize(obj: Any, format_hint: str | None = None) -> Serialized:
     )
 
 
-def deserialize(data: bytes, format: str) -> Any:  # noqa: A002 - the record's own word for it
+def runs_code(format: str) -> bool:  # noqa: A002 - the record's own word for it
+    """Whether reading this format may run what the bytes say. Of an unknown format, nothing is read."""
+    serializer = _find(format)
+    return serializer is not None and getattr(serializer, "runs_code", True)
+
+
+def is_pickle(format: str) -> bool:  # noqa: A002 - as above
+    """Whether bytes of this format are a pickle, or one in a form of joblib's."""
+    return _find(format) in (_JOBLIB, _PICKLE, _CLOUDPICKLE)
+
+
+def deserialize(data: bytes, format: str, *, named: Globals | None = None) -> Any:  # noqa: A002 - as above
     """The object, read in the recorded format and no other.
 
-    Runs what the bytes say, in most formats: check their digest first.
+    Runs what the bytes say, in most formats: check their digest first, and whether that may be.
 
     Args:
         data: The bytes of a blob.
         format: What its record says in `format`.
+        named: What a pickle refers to, as was read off these bytes: it will get nothing else.
 
     Raises:
         SerializationError: When the format is unknown here, or reading fails. The bytes are what was
@@ -108,7 +121,7 @@ def deserialize(data: bytes, format: str) -> Any:  # noqa: A002 - the record's o
             f"unknown format {format!r}: the plug-in that wrote it may be missing here; {_known()}"
         )
     try:
-        return serializer.loads(data)
+        return serializer.loads(data) if named is None else load_held(data, named)
     except Exception as error:
         cannot = f"cannot load {len(data):,} bytes of format {serializer.name!r}"
         raise SerializationError(f"{cannot}: {describe(error)}. {_advice(error)}") from error

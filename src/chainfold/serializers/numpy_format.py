@@ -17,6 +17,7 @@ class NumpySerializer:
 
     name = "numpy_npy"
     extension = "npy"
+    runs_code = False
 
     def accepts(self, obj: Any) -> bool:
         """Whether npy gives back an equal array."""

@@ -16,6 +16,9 @@ class Serializer(Protocol):
     Attributes:
         name: What a record says in `format`, for ever: bytes are read back by the serializer of this name.
         extension: How the names of its files end, without the dot: letters, digits, `.`, `_`, `-`.
+
+    A sixth, `runs_code = False`, says that `loads` runs nothing that the bytes say, whatever they are.
+    Without it they are taken to be code.
     """
 
     name: str

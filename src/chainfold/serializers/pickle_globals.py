@@ -1,0 +1,273 @@
+"""What a pickle refers to, read from its opcodes: nothing of it runs.
+
+The reader is Python's own in Python (`pickle._Unpickler`, the base of `joblib.load`'s too), so it takes the
+bytes apart as loading them would. But where that calls, it makes a `Symbol`: of what would be called, with
+what, and given which state.
+"""
+
+import _compat_pickle
+import io
+import math
+import pickle
+import zlib
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+_ARRAY_WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
+"""Behind its state joblib's own form has the array's bytes, or a pickle of it if it holds objects."""
+_UNPACKED_BYTES: Final = 4 << 30
+"""What compressed bytes may become: a few kilobytes can be made to fill any memory."""
+_MAGIC: Final = (b"\x1f\x8b", b"BZ", b"\xfd7zXZ", b"\x5d\x00")
+_ZLIB: Final = b"\x78"
+_PICKLE: Final = b"\x80"
+_DTYPE_ITEMSIZE: Final = 5
+"""Where the state of a numpy.dtype has the length of what is not a plain number."""
+
+
+class Globals(msgspec.Struct, frozen=True):
+    """The classes and functions that a pickle names, as `module.name`.
+
+    Attributes:
+        called: What loading calls, with arguments that the pickle says.
+        made: Classes that it makes instances of by `__new__`, without `__init__`: the usual way.
+        mentioned: What it only refers to: a function that an estimator holds, a dtype's type.
+    """
+
+    called: frozenset[str]
+    made: frozenset[str]
+    mentioned: frozenset[str]
+
+    def all(self) -> list[str]:
+        """All of them, sorted."""
+        return sorted(self.called | self.made | self.mentioned)
+
+
+def globals_of(data: bytes) -> Globals:
+    """What a pickle refers to, also one in a form of joblib's.
+
+    Args:
+        data: As `unpacked` gives them.
+
+    Raises:
+        ValueError: If the bytes are no pickle, or one whose loading cannot be foreseen.
+    """
+    if not data.startswith(_PICKLE):
+        raise ValueError("these are no pickle of protocol 2 or later")
+    reader = _Reader(io.BytesIO(data))
+    try:
+        reader.load()
+    except Exception as error:
+        raise ValueError(f"a pickle that cannot be read: {type(error).__name__}: {error}") from error
+    called, made, named = map(frozenset, (reader.called, reader.made, reader.named))
+    return Globals(called, made - called, named - called - made)
+
+
+def unpacked(data: bytes) -> bytes:
+    """The pickle in bytes that joblib may have compressed.
+
+    Raises:
+        ValueError: If the compression is not known, or the pickle is larger than four gigabytes.
+    """
+    if data.startswith(_PICKLE):
+        return data
+    try:
+        return _decompressed(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"these bytes cannot be decompressed: {error}") from error
+
+
+def _decompressed(data: bytes) -> bytes:
+    import bz2  # noqa: PLC0415 - these three are rarely needed
+    import gzip  # noqa: PLC0415
+    import lzma  # noqa: PLC0415
+
+    if data.startswith(_ZLIB):
+        unzip = zlib.decompressobj()
+        found = unzip.decompress(data, _UNPACKED_BYTES)
+        if not unzip.eof:
+            raise ValueError("a zlib stream that is cut short, or too long")
+        return found
+    openers: tuple[Callable[[io.BytesIO], Any], ...] = (gzip.open, bz2.open, lzma.open, lzma.open)
+    for magic, opened in zip(_MAGIC, openers, strict=True):
+        if data.startswith(magic):
+            with opened(io.BytesIO(data)) as file:
+                found = file.read(_UNPACKED_BYTES)
+                if file.read(1):
+                    raise ValueError("a compressed pickle of more than four gigabytes")
+                return bytes(found)
+    raise ValueError("these bytes are neither a pickle nor one that zlib, gzip, bz2 or lzma compressed")
+
+
+def load_held(data: bytes, named: Globals) -> Any:
+    """The object of a pickle, which gets nothing but what was read off it.
+
+    `pickle` in C might take odd bytes apart in another way than this reader: so it is held to what was read.
+    joblib's own form is read by the code that this reader is made of.
+
+    Raises:
+        Exception: Of any class, if it cannot be loaded, or asks for anything else.
+    """
+    if _ARRAY_WRAPPER in named.called | named.made:
+        import joblib  # noqa: PLC0415 - for its own form only
+
+        return joblib.load(io.BytesIO(data))
+    return _Held(io.BytesIO(data), frozenset(named.all())).load()
+
+
+class _Held(pickle.Unpickler):
+    """An unpickler that finds certain names and no others."""
+
+    def __init__(self, file: io.BytesIO, names: frozenset[str]) -> None:
+        super().__init__(file)
+        self._names = names
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" in self._names or ".".join(_modern(module, name)) in self._names:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it refers to {module}.{name}, which could not be read off it")
+
+
+class Symbol:
+    """What stands where loading would have an object of a class, or a class or function itself."""
+
+    def __init__(self, name: str = "", target: Any = None, args: Any = ()) -> None:
+        self.name = name
+        self.target = target
+        self.args = args
+        self.state: Any = None
+
+    def append(self, _: Any) -> None:
+        """Loading hands an object of a list's kind its items."""
+
+    add = append
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """And one of a dict's kind."""
+
+
+def _name_of(value: Any) -> str:
+    return value.name if isinstance(value, Symbol) else ""
+
+
+def _modern(module: str, name: str) -> tuple[str, str]:
+    """Python 3's names for Python 2's, as its unpickler translates them."""
+    if (module, name) in _compat_pickle.NAME_MAPPING:
+        return _compat_pickle.NAME_MAPPING[module, name]
+    return _compat_pickle.IMPORT_MAPPING.get(module, module), name
+
+
+_Unpickler: Any = pickle._Unpickler  # noqa: SLF001 - as joblib does: the one in Python
+
+
+class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
+    """Takes a pickle apart into symbols."""
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Unpickler.dispatch)
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.file = file
+        self.named: set[str] = set()
+        self.called: set[str] = set()
+        self.made: set[str] = set()
+
+    def find_class(self, module: str, name: str) -> Symbol:
+        if self.proto < 3:  # noqa: PLR2004 - from then on a pickle has Python 3's names
+            module, name = _modern(module, name)
+        full = f"{module}.{name}"
+        self.named.add(full)
+        return Symbol(full)
+
+    def persistent_load(self, _: Any) -> Any:
+        raise ValueError("it refers to an object outside")
+
+    def get_extension(self, code: int) -> None:
+        raise ValueError(f"it uses the extension {code}, which each process may define for itself")
+
+    def load_next_buffer(self) -> None:
+        raise ValueError("parts of it are outside")
+
+    def note(self, names: set[str], target: Any, args: Any) -> Symbol:
+        """What calling something gives, or making an instance of it."""
+        name = _name_of(target)
+        if not name:
+            raise ValueError("it calls what it has made itself")
+        names.add(name)
+        return Symbol(target=target, args=args)
+
+    def load_reduce(self) -> None:
+        args = self.stack.pop()
+        self.stack[-1] = self.note(self.called, self.stack[-1], args)
+
+    def load_newobj(self) -> None:
+        args = self.stack.pop()
+        self.stack[-1] = self.note(self.made, self.stack[-1], args)
+
+    def load_newobj_ex(self) -> None:
+        kwargs = self.stack.pop()
+        args = self.stack.pop()
+        self.stack[-1] = self.note(self.made, self.stack[-1], (args, kwargs))
+
+    def load_inst(self) -> None:
+        module = self.readline()[:-1].decode("ascii")
+        name = self.readline()[:-1].decode("ascii")
+        args = self.pop_mark()
+        self.append(self.note(self.called, self.find_class(module, name), args))
+
+    def load_obj(self) -> None:
+        args = self.pop_mark()
+        self.append(self.note(self.called, args.pop(0), args))
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        made = self.stack[-1]
+        if not isinstance(made, Symbol):
+            raise ValueError("it gives a state to what is no object")  # noqa: TRY004 - about bytes
+        made.state = state
+        if _name_of(made.target) == _ARRAY_WRAPPER:
+            self._pass_array(state)
+
+    def _pass_array(self, state: Any) -> None:
+        """Go on behind the array that joblib wrote."""
+        itemsize, holds_objects = _item(state["dtype"])
+        if holds_objects:
+            inner = _Reader(self.file)
+            inner.load()
+            self.named |= inner.named
+            self.called |= inner.called
+            self.made |= inner.made
+            return
+        if state.get("numpy_array_alignment_bytes") is not None:
+            self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
+        length = math.prod(int(each) for each in state["shape"]) * itemsize
+        if not 0 <= length <= len(self.file.getbuffer()) - self.file.tell():
+            raise ValueError("an array of it is cut short")
+        self.file.seek(length, io.SEEK_CUR)
+
+
+_Reader.dispatch |= {
+    pickle.REDUCE[0]: _Reader.load_reduce,
+    pickle.NEWOBJ[0]: _Reader.load_newobj,
+    pickle.NEWOBJ_EX[0]: _Reader.load_newobj_ex,
+    pickle.INST[0]: _Reader.load_inst,
+    pickle.OBJ[0]: _Reader.load_obj,
+    pickle.BUILD[0]: _Reader.load_build,
+    pickle.NEXT_BUFFER[0]: _Reader.load_next_buffer,
+}
+
+
+def _item(dtype: Any) -> tuple[int, bool]:
+    """Bytes of one element of a symbolic numpy.dtype, and whether it holds objects."""
+    import numpy as np  # noqa: PLC0415 - imported where an array is met
+
+    if _name_of(getattr(dtype, "target", None)) not in ("numpy.dtype", "numpy.core.multiarray.dtype"):
+        raise ValueError("an array of it has no dtype of numpy's own")
+    fields = dtype.state[4] if isinstance(dtype.state, tuple) else None
+    plain = np.dtype(str(dtype.args[0]))
+    if fields:
+        inner = [_item(field[0]) for field in fields.values()]
+        return int(dtype.state[_DTYPE_ITEMSIZE]), any(holds for _, holds in inner)
+    stated = dtype.state[_DTYPE_ITEMSIZE] if isinstance(dtype.state, tuple) else -1
+    return (int(stated) if int(stated) > 0 else plain.itemsize), plain.hasobject

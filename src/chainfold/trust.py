@@ -1,0 +1,239 @@
+"""What may be deserialised: a policy outside the artifact decides, before a byte of it runs.
+
+Most formats run what their bytes say. What a dataset's own log says was registered there is as trustworthy as
+whoever wrote the log; what came from elsewhere (an imported manifest, a record made by hand) is looked
+through first, and may refer only to what is listed. The list narrows what bytes can do; it is no sandbox, as
+the libraries on it can do much themselves: `"none"` is for bytes of an enemy.
+"""
+
+import enum
+import importlib
+import importlib.machinery
+import os
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any, Final, Literal, get_args
+
+from chainfold.errors import InvalidInputError, UntrustedError
+from chainfold.serializers import deserialize, is_pickle, runs_code
+from chainfold.serializers.pickle_globals import Globals, globals_of, unpacked
+
+Policy = Literal["registered", "listed", "none", "all"]
+"""`registered`: what this dataset registered itself is loaded, anything else must be listed. `listed`: all
+must be. `none`: only formats that run no code. `all`: whatever has the digest that its record says."""
+
+_LIBRARIES: Final = frozenset({"numpy", "scipy", "sklearn"})
+"""What an estimator may refer to, unless it is below."""
+_REFUSED: Final = frozenset(
+    {
+        "numpy.ctypeslib", "numpy.distutils", "numpy.f2py", "numpy.lib._datasource", "numpy.lib._npyio_impl",
+        "numpy.lib.npyio", "numpy.lib._utils_impl", "numpy.memmap",
+        "numpy.DataSource", "numpy.testing", "numpy.core.memmap", "numpy._core.memmap",
+        "scipy._build_utils", "scipy.datasets", "scipy.io", "scipy.weave",
+        "sklearn._build_utils", "sklearn.conftest", "sklearn.datasets", "sklearn.externals",
+        "sklearn.utils._testing", "sklearn.utils.estimator_checks",
+    }
+)  # fmt: skip
+"""Parts of those that read, write, download, compile, or run texts."""
+_FILES: Final = frozenset(
+    {
+        "fromfile", "fromregex", "genfromtxt", "load", "load_npz", "loadtxt", "memmap", "save", "save_npz",
+        "savetxt", "savez", "savez_compressed",
+    }
+)  # fmt: skip
+"""The last words of names that do so too."""
+_TESTS: Final = frozenset({"tests", "_tests", "conftest"})
+_PLAIN: Final = frozenset(
+    {
+        *(f"builtins.{name}" for name in (
+            "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
+            "range", "set", "slice", "str", "tuple", "Ellipsis", "NotImplemented",
+        )),
+        *(f"collections.{name}" for name in ("Counter", "OrderedDict", "defaultdict", "deque")),
+        *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
+        "_codecs.encode", "copyreg._reconstructor", "decimal.Decimal", "fractions.Fraction",
+        "joblib.numpy_pickle.NumpyArrayWrapper", "types.SimpleNamespace", "uuid.UUID",
+        "zoneinfo.ZoneInfo._unpickle",
+    }
+)  # fmt: skip
+"""Python's own plain values, and what puts them together."""
+_CONSTRUCTORS: Final = frozenset(
+    {
+        f"numpy.{core}.{name}"
+        for core in ("core", "_core")
+        for name in (
+            "multiarray._reconstruct", "multiarray.scalar", "multiarray.dtype", "numeric._frombuffer",
+            "_ufunc_reconstruct",
+        )
+    }
+    | {
+        f"numpy.random._pickle.{name}"
+        for name in ("__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor")
+    }
+    | {"numpy.dtype", "numpy.ma.core._mareconstruct"}
+)  # fmt: skip
+"""Functions of numpy that its own pickles call."""
+_CYTHON: Final = ("__pyx_unpickle_", "newObj")
+"""How functions begin that compiled classes are made again by."""
+
+
+def default_policy() -> str:
+    """What `CHAINFOLD_TRUST` says, or else `registered`."""
+    return os.environ.get("CHAINFOLD_TRUST") or "registered"
+
+
+class Trust:
+    """What one registry, and its views, may deserialise.
+
+    Args:
+        policy: See `Policy`.
+
+    Raises:
+        InvalidInputError: If there is no such policy.
+    """
+
+    def __init__(self, policy: str = "registered") -> None:
+        if policy not in get_args(Policy):
+            raise InvalidInputError(
+                f"trust={policy!r} is no policy: use {', '.join(map(repr, get_args(Policy)))}"
+            )
+        self.policy = policy
+        self._allowed: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"Trust({self.policy!r}, allowed={sorted(self._allowed)})"
+
+    def allow(self, names: Iterable[str]) -> None:
+        """Let pickles refer to these packages, modules, classes or functions, and all in them.
+
+        Raises:
+            InvalidInputError: If one is no dotted name.
+        """
+        names = list(names)
+        for name in names:
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise InvalidInputError(
+                    f"{name!r} cannot be allowed: give a package, module or class, as 'package.module.Class'"
+                )
+        self._allowed |= frozenset(names)
+
+    def open(self, content: bytes, format: str, what: str, *, is_own: bool) -> Any:  # noqa: A002 - the record's word
+        """The object in these bytes, if the policy lets it be made.
+
+        Args:
+            content: The bytes, whose digest was checked.
+            format: What their record says in `format`.
+            what: Whose they are, for messages.
+            is_own: Whether this dataset's log says that they were registered here, in this format.
+
+        Raises:
+            UntrustedError: If not; nothing of the bytes has run. The message says what would allow it.
+            SerializationError: If they cannot be loaded.
+        """
+        if self.policy == "all" or not runs_code(format) or (is_own and self.policy == "registered"):
+            return deserialize(content, format)
+        if self.policy == "none":
+            raise UntrustedError(
+                f"{what} is not loaded: its format {format!r} runs code, and trust='none' allows none that "
+                f"does. Open the registry with trust='listed' to look through it first"
+            )
+        if not is_pickle(format):
+            raise UntrustedError(
+                f"{what} is not loaded: {self._why()}, and what its format {format!r} would run cannot be "
+                f"foreseen. If you trust whoever made it, open the registry with trust='all'"
+            )
+        return self._open_pickle(content, format, what)
+
+    def _why(self) -> str:
+        """Why it is looked at so closely."""
+        if self.policy == "registered":
+            return "it was not registered in this dataset"
+        return "trust='listed' allows what is listed only"
+
+    def _open_pickle(self, content: bytes, format: str, what: str) -> Any:  # noqa: A002 - as above
+        try:
+            plain = unpacked(content)
+            named = globals_of(plain)
+        except ValueError as error:
+            raise UntrustedError(
+                f"{what} is not loaded: {self._why()}, and {error}. If you trust whoever made it, open the "
+                f"registry with trust='all'"
+            ) from error
+        refused = self.refused(named)
+        if refused:
+            raise UntrustedError(
+                f"{what} is not loaded: {self._why()}, and it refers to {', '.join(refused)}. If you trust "
+                f"whoever made it, call registry.allow({', '.join(map(repr, refused))}) and load again"
+            )
+        return deserialize(plain, format, named=named)
+
+    def refused(self, named: Globals) -> list[str]:
+        """What of it is not allowed, sorted."""
+        called = {name for name in named.called if not self._may_call(name)}
+        others = {name for name in named.made | named.mentioned if not self._may_mention(name)}
+        return sorted(called | others)
+
+    def _may_call(self, name: str) -> bool:
+        if self._is_allowed(name) or name in _PLAIN or name in _CONSTRUCTORS:
+            return True
+        if not _is_listed(name):
+            return False
+        found = _found(name)
+        if not _is_its_own(found):
+            return False
+        if isinstance(found, type) and issubclass(found, enum.Enum):
+            return True
+        is_made_again = name.rpartition(".")[2].startswith(_CYTHON)
+        return _is_compiled(found) and (
+            is_made_again or (isinstance(found, type) and name.startswith("sklearn."))
+        )
+
+    def _may_mention(self, name: str) -> bool:
+        if self._is_allowed(name) or name in _PLAIN:
+            return True
+        return _is_listed(name) and _is_its_own(_found(name))
+
+    def _is_allowed(self, name: str) -> bool:
+        return any(name == each or name.startswith(f"{each}.") for each in self._allowed)
+
+
+def _is_listed(name: str) -> bool:
+    """Whether a name is of one of the libraries, and not of a part that is refused."""
+    parts = name.split(".")
+    begins = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+    return (
+        parts[0] in _LIBRARIES
+        and not begins & _REFUSED
+        and not _TESTS.intersection(parts)
+        and parts[-1] not in _FILES
+    )
+
+
+def _found(name: str) -> Any:
+    """What a name of a listed library is; None if it is not there, and then loading will say so."""
+    parts = name.split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:length]))
+        except ImportError:
+            continue
+        for part in parts[length:]:
+            found = getattr(found, part, None)
+        return found
+    return None
+
+
+def _is_its_own(found: Any) -> bool:
+    """Whether what a name leads to is a listed library's: `numpy.os.system` begins with numpy's name only."""
+    if isinstance(found, ModuleType):
+        return False
+    home = getattr(found, "__module__", None) or type(found).__module__
+    return found is None or _is_listed(f"{home}.{getattr(found, '__name__', '')}")
+
+
+def _is_compiled(found: Any) -> bool:
+    """Whether something is of a module that is not written in Python."""
+    module = sys.modules.get(getattr(found, "__module__", None) or "")
+    origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
+    return origin.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES))

@@ -1,0 +1,286 @@
+"""What may be deserialised: nothing of a pickle runs before all that it refers to is allowed."""
+
+import collections
+import datetime as dt
+import fractions
+import io
+import os
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import RidgeCV, SGDClassifier
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from chainfold import ArtifactRegistry, InvalidInputError, SerializationError, UntrustedError
+from chainfold.serializers import deserialize
+from chainfold.serializers.pickle_globals import globals_of, unpacked
+from chainfold.trust import Trust
+
+SAMPLES = np.random.default_rng(0).random((40, 3))
+TARGETS = SAMPLES[:, 0]
+CLASSES = (np.median(TARGETS) < TARGETS).astype(int)
+
+
+class Own(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """A class that is on no list."""
+
+    def fit(self, *_: Any) -> "Own":
+        return self
+
+    def predict(self, samples: Any) -> Any:
+        return samples
+
+
+MODELS = [
+    make_pipeline(StandardScaler(), RidgeCV()).fit(SAMPLES, TARGETS),
+    RandomForestRegressor(3, random_state=np.random.RandomState(0)).fit(SAMPLES, TARGETS),
+    GradientBoostingClassifier(n_estimators=3, random_state=0).fit(SAMPLES, CLASSES),
+    HistGradientBoostingRegressor(max_iter=3).fit(SAMPLES, TARGETS),
+    KNeighborsRegressor().fit(SAMPLES, TARGETS),
+    SGDClassifier().fit(SAMPLES, CLASSES),
+    FunctionTransformer(np.log1p).fit(SAMPLES),
+]
+VALUES = st.recursive(
+    st.none()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.dates()
+    | st.fractions()
+    | st.just(np.arange(3.0))
+    | st.just(np.array(["a", None, 1.5], dtype=object))
+    | st.just(np.zeros(2, dtype=[("a", "f8"), ("b", "U3")]))
+    | st.sampled_from([np.float32(1), np.datetime64("2026-01-01"), np.log1p, dict, dt.UTC]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.builds(lambda items: collections.deque(items, maxlen=9), st.lists(inner, max_size=3))
+    ),
+    max_leaves=12,
+)
+
+
+def asked_for(data: bytes) -> set[str]:
+    """What Python's own unpickler asks for: an oracle."""
+    found = set()
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            made = super().find_class(module, name)
+            found.add((getattr(made, "__module__", None) or module, name))
+            return made
+
+    Unpickler(io.BytesIO(data)).load()
+    return {name for _, name in found}
+
+
+def last_words(names: list[str]) -> set[str]:
+    return {name.rpartition(".")[2] for name in names}
+
+
+@given(VALUES, st.integers(2, 5))
+def test_what_is_read_off_a_pickle_is_what_unpickling_asks_for(value: Any, protocol: int) -> None:
+    """No more and no less, in every protocol."""
+    data = pickle.dumps(value, protocol=protocol)
+    assert last_words(globals_of(data).all()) == asked_for(data)
+
+
+@given(VALUES, st.sampled_from([0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)]))
+def test_joblib_s_own_form_says_the_same(value: Any, compress: Any) -> None:
+    """Arrays lie in the middle of it; those of objects as pickles of their own."""
+    file = io.BytesIO()
+    joblib.dump(value, file, compress=compress)
+    plain = unpacked(file.getvalue())
+    found = set(globals_of(plain).all())
+    of_arrays = {"numpy.ndarray", "joblib.numpy_pickle.NumpyArrayWrapper"}
+    ours = {name for name in globals_of(pickle.dumps(value, protocol=5)).all() if "_frombuffer" not in name}
+    assert found - of_arrays == ours - of_arrays
+    repr_of = repr(deserialize(plain, "joblib", named=globals_of(plain)))
+    assert repr_of == repr(joblib.load(io.BytesIO(file.getvalue())))
+
+
+@given(VALUES, st.data())
+def test_odd_bytes_are_refused_or_held_to_what_was_read(value: Any, draw: st.DataObject) -> None:
+    """One flipped bit, or a cut: unpickling gets nothing that was not read off the bytes before."""
+    data = bytearray(pickle.dumps(value, protocol=draw.draw(st.integers(2, 5))))
+    place = draw.draw(st.integers(0, len(data) * 8 - 1))
+    data[place // 8] ^= 1 << place % 8
+    changed = bytes(data[: draw.draw(st.sampled_from([len(data), place // 8]))])
+    try:
+        named = globals_of(changed)
+    except ValueError:
+        return
+    said = ""
+    try:
+        deserialize(changed, "pickle", named=named)
+    except SerializationError as error:
+        said = str(error)
+    assert "could not be read off it" not in said  # then the two readers differ
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize("form", ["pickle", "joblib", "compressed"])
+def test_estimators_of_scikit_learn_need_no_permission(model: Any, form: str) -> None:
+    if form == "pickle":
+        data = pickle.dumps(model, protocol=5)
+    else:
+        file = io.BytesIO()
+        joblib.dump(model, file, compress=3 if form == "compressed" else 0)
+        data = file.getvalue()
+    found = Trust().open(data, "joblib", "it", is_own=False)
+    verb = "predict" if hasattr(model, "predict") else "transform"
+    np.testing.assert_array_equal(getattr(found, verb)(SAMPLES), getattr(model, verb)(SAMPLES))
+
+
+class Calls:
+    """Pickles as a call of something."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self.call = function, args
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def short(text: str) -> bytes:
+    return b"\x8c" + struct.pack("<B", len(text)) + text.encode()
+
+
+def by_name(module: str, name: str, argument: str) -> bytes:
+    """A pickle that calls what lies under a name in a module, which need not be the module's own."""
+    return b"\x80\x04" + short(module) + short(name) + b"\x93" + short(argument) + b"\x85R."
+
+
+TOUCH = "touch canary"
+HOSTILE = {
+    "os.system": pickle.dumps(Calls(os.system, TOUCH)),
+    "eval": pickle.dumps(Calls(eval, f"__import__('os').system({TOUCH!r})")),
+    "in a list, behind an estimator": pickle.dumps([MODELS[0], Calls(os.system, TOUCH)]),
+    "in an array of objects": pickle.dumps(np.array([Calls(os.system, TOUCH)], dtype=object)),
+    "a module in numpy": by_name("numpy", "os.system", TOUCH),
+    "by attributes": by_name("builtins", "getattr", "x"),
+    "numpy's own way to run texts": by_name("numpy.testing._private.utils", "runstring", TOUCH),
+    "numpy's own way to open files": by_name("numpy", "memmap", "canary"),
+    "a function of scipy's": by_name("scipy.io", "savemat", "canary"),
+    "in the first protocol": b"cos\nsystem\n(S'touch canary'\ntR.",
+    "in the second": b"\x80\x02cos\nsystem\nX\x0c\x00\x00\x00touch canary\x85R.",
+    "an instance": b"\x80\x02(X\x0c\x00\x00\x00touch canaryios\nsystem\n.",
+    "an object": b"\x80\x02(cos\nsystem\nX\x0c\x00\x00\x00touch canaryo.",
+    "a name that is made": b"\x80\x04" + short("os") + b"cbuiltins\nstr\n" + short("system") + b"\x85R\x93.",
+    "an extension": b"\x80\x02\x82\x01.",
+    "outside": b"\x80\x04" + short("x") + b"Q.",
+    "out of band": b"\x80\x05\x97.",
+    "a state for a class": b"\x80\x02cnumpy\nndarray\n}X\x01\x00\x00\x00aK\x01sb0cos\nsystem\nN\x85R.",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("policy", ["registered", "listed", "none"])
+@pytest.mark.parametrize("form", ["pickle", "joblib", "cloudpickle"])
+def test_nothing_of_hostile_bytes_runs(
+    name: str, policy: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UntrustedError, match="is not loaded"):
+        Trust(policy).open(HOSTILE[name], form, "it", is_own=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("compress", [0, 3])
+def test_nothing_hidden_in_joblib_s_form_runs(
+    compress: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = io.BytesIO()
+    hidden = np.array([1, Calls(os.system, TOUCH)], dtype=object)
+    joblib.dump({"first": np.arange(5), "hidden": hidden}, file, compress=compress)
+    with pytest.raises(UntrustedError, match="system"):
+        Trust().open(file.getvalue(), "joblib", "it", is_own=False)
+    assert not list(tmp_path.iterdir())
+
+
+def moved(registry: ArtifactRegistry, folder: Path, obj: Any, **options: Any) -> ArtifactRegistry:
+    """A registry of another workspace, into which an object was imported, as `0001_pls$x:all`."""
+    registry.register(obj, "0001_pls$x:all", "model")
+    other = ArtifactRegistry(folder, "wheat", **options)
+    other.import_from_manifest(registry.export_to_manifest(), registry.workspace)
+    return other
+
+
+def test_an_imported_artifact_is_held_to_the_list(registry: ArtifactRegistry, tmp_path: Path) -> None:
+    """The message names what is not allowed, and the very call that allows it."""
+    with moved(registry, tmp_path / "other", Own()) as other:
+        assert type(registry.load("0001_pls$x:all")) is Own  # registered here
+        with pytest.raises(UntrustedError) as caught:
+            other.load("0001_pls$x:all")
+        call = str(caught.value).partition("call registry.")[2].partition(" and load")[0]
+        assert Own.__name__ in call
+        eval(f"registry.{call}", {"registry": other.as_of(other.position)})  # noqa: S307 - the message's own words
+        assert type(other.load("0001_pls$x:all")) is Own
+        copy = pickle.loads(pickle.dumps(other))
+        assert type(copy.load("0001_pls$x:all")) is Own
+        copy.close()
+    with ArtifactRegistry(tmp_path / "other", "wheat") as again, pytest.raises(UntrustedError):
+        again.load("0001_pls$x:all")
+
+
+def test_restoring_does_not_make_it_one_s_own(registry: ArtifactRegistry, tmp_path: Path) -> None:
+    with moved(registry, tmp_path / "other", Own()) as other:
+        position = other.position
+        other.delete_pipeline_artifacts("0001_pls")
+        other.restore("0001_pls$x:all", position)
+        with pytest.raises(UntrustedError):
+            other.load("0001_pls$x:all")
+        other.register(Own(), "mine", "model")  # the same bytes, made here
+        assert type(other.load("0001_pls$x:all")) is Own
+
+
+def test_bytes_that_were_registered_in_another_format_are_not_one_s_own(registry: ArtifactRegistry) -> None:
+    record = registry.register(np.frombuffer(pickle.dumps(Own()), dtype=np.uint8), "bytes", "model")
+    assert record.format == "numpy_npy"
+    record.format = "pickle"
+    with pytest.raises(UntrustedError):
+        registry.load_artifact(record)
+
+
+def test_policies(registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = registry.register(Own(), "own", "model")
+    listed = registry.register(MODELS[0], "listed", "model")
+    array = registry.register(SAMPLES, "array", "model")
+    loads = {"registered": [own, listed, array], "listed": [listed, array], "none": [array]}
+    with pytest.raises(InvalidInputError, match="is no policy"):
+        ArtifactRegistry(registry.workspace, "wheat", trust="some")
+    for policy, expected in {**loads, "all": [own, listed, array]}.items():
+        monkeypatch.setenv("CHAINFOLD_TRUST", policy)
+        with ArtifactRegistry(registry.workspace, "wheat") as opened:
+            for record in (own, listed, array):
+                if record in expected:
+                    opened.load_artifact(record)
+                else:
+                    with pytest.raises(UntrustedError, match="is not loaded"):
+                        opened.load_artifact(record)
+
+
+@pytest.mark.parametrize("name", ["", "a.", "os system", "a..b", "*"])
+def test_only_names_can_be_allowed(registry: ArtifactRegistry, name: str) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be allowed"):
+        registry.allow(name)
+
+
+def test_a_fraction_is_plain() -> None:
+    """And so are the other values that Python itself brings."""
+    value = [fractions.Fraction(1, 3), dt.datetime(2026, 1, 1, tzinfo=dt.UTC), {1, 2}]
+    assert Trust("listed").open(pickle.dumps(value), "pickle", "it", is_own=True) == value
