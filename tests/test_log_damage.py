@@ -543,3 +543,24 @@ def test_a_registry_moves_a_torn_tail_aside(workspace: Path, dataset: tuple[Path
             other.register([5], "p:5:all", "model")
         assert registry.load("p:5:all") == [5]
     assert len(list((segment.parents[1] / "quarantine").iterdir())) == 2
+
+
+@pytest.mark.damages
+def test_who_finds_damage_behind_a_snapshot_writes_no_more(workspace: Path) -> None:
+    """What follows is readable all the same; what is before it can be exported."""
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        for number in range(300):
+            registry.register([number], f"p:{number}:all", "model")
+    (path,) = (workspace / "log" / "wheat" / "segments").iterdir()
+    path.write_bytes(path.read_bytes().replace(b"p:200:all", b"p:2oo:all"))
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.resolve("p:100:all") is not None
+        with pytest.raises(CorruptionError, match=r"position 200: .*writing is refused"):
+            registry.resolve("p:200:all")
+        size = path.stat().st_size
+        with pytest.raises(CorruptionError, match=r"position 200: .*writing is refused"):
+            registry.register([0], "p:new:all", "model")
+        assert path.stat().st_size == size
+        assert not list((workspace / "log" / "wheat" / "aside").iterdir())
+        assert registry.resolve("p:299:all") is not None
+        assert len(registry.as_of(200).export_to_manifest()["items"]) == 200

@@ -1,6 +1,8 @@
 """Queries by example; the laws stand in test_laws.py."""
 
 import warnings
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -159,3 +161,56 @@ def test_what_is_read_one_by_one_shows_one_moment(registry: ArtifactRegistry) ->
         ids = [first.artifact_id, *(record.artifact_id for record in records)]
         assert sorted(ids) == sorted(f"p:{number}:all" for number in range(600))
     assert len(registry) == registry.count_chain_prefix("s1") == 1
+
+
+def test_an_iterator_goes_on_when_its_registry_was_closed(workspace: Path) -> None:
+    """As a closed registry is opened again by whoever uses it, also where its records lie in a snapshot."""
+    with ArtifactRegistry(workspace, "wheat", pipeline_id="p") as registry:
+        with registry.run():
+            for fold in range(600):
+                registry.register_with_chain([fold], "s1.PLS", "model", 1, fold_id=fold)
+        expected = [record.artifact_id for record in registry.get_all_records()]
+    registry = ArtifactRegistry(workspace, "wheat", pipeline_id="p")
+    ways = [
+        registry.iter_records(),
+        registry.iter_artifacts_for_step("p", 1),
+        registry.iter_chain_prefix("s1"),
+        registry.as_of(registry.position).iter_records(),
+    ]
+    first = [next(each).artifact_id for each in ways]
+    events = registry.events()
+    next(events)
+    registry.close()
+    for head, rest in zip(first, ways, strict=True):
+        assert [head, *(record.artifact_id for record in rest)] == expected
+    assert len(list(events)) == registry.position - 1
+    registry.close()
+    registry.set_alias("best", expected[0])  # a command, too
+    registry.close()
+
+
+def test_a_chain_that_many_share_is_read_by_fold(registry: ArtifactRegistry) -> None:
+    """In the order in which it would be sorted, if all of it were held."""
+    with registry.run():
+        for number in range(300):
+            fold = (None, 10, 2, "avg", 0)[number % 5]
+            registry.register_with_chain(
+                [number], "s1.SNV", "model", 1, fold_id=fold, pipeline_id=f"p{number}"
+            )
+    found = [(record.fold_id, record.pipeline_id) for record in registry.iter_chain_prefix("s1.SNV")]
+    folds = [fold for fold, _ in found]
+    assert [fold for place, fold in enumerate(folds) if fold not in folds[:place]] == [None, 0, 2, 10, "avg"]
+    assert len(found) == 300
+    for fold in (None, 0, 2, 10, "avg"):
+        numbers = [int(pipeline[1:]) for each, pipeline in found if each == fold]
+        assert numbers == sorted(numbers)
+        assert len(numbers) == 60
+
+
+def test_texts_and_times_that_are_none(registry: ArtifactRegistry) -> None:
+    for ask in (registry.get_by_chain, registry.get_chain_prefix, registry.resolve_by_hash):
+        with pytest.raises(InvalidInputError, match="not 5"):
+            ask(5)  # type: ignore[arg-type] # on purpose
+    offset = timezone(timedelta(hours=5))
+    assert registry.as_of(datetime.min.replace(tzinfo=offset)).position == 0
+    assert registry.as_of(datetime.max.replace(tzinfo=timezone(-timedelta(hours=5)))).position == 0

@@ -313,3 +313,42 @@ def test_rebuilding_takes_the_place_of_a_snapshot_that_lies(
         assert registry.resolve("p:3:all") is not None
     with ArtifactRegistry(workspace, "wheat") as registry:
         assert registry.resolve("p:3:all") is not None
+
+
+def test_an_interrupt_amid_a_rebuild_leaves_what_was_known(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Log and what is folded of it change together: else the whole log is folded onto itself."""
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        for number in range(9):
+            registry.register([number], "p:1:all", "model")
+        before = registry.get_all_records(), registry.history("p:1:all")
+
+        def interrupted(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("chainfold.projections.snapshots.Snapshots.build", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                registry.rebuild()
+        assert (registry.get_all_records(), registry.history("p:1:all")) == before
+        assert len(registry.as_of(5)) == 1
+        assert registry.rebuild()
+
+
+def test_rebuilding_beside_a_writer_compares_equal_sizes(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others append meanwhile is no difference; what was held and is wrong still is one."""
+    build = "chainfold.projections.snapshots.Snapshots.build"
+    with ArtifactRegistry(workspace, "wheat") as registry, ArtifactRegistry(workspace, "wheat") as other:
+        registry.register([0], "p:0:all", "model")
+
+        def beside(*_: Any, **__: Any) -> None:
+            other.register([1], "p:1:all", "model")
+
+        monkeypatch.setattr(build, beside)
+        assert registry.rebuild()
+        registry._data.projections.visibility.removed_at[0] = 1
+        assert not registry.rebuild()
+        assert registry.position == 3

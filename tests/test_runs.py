@@ -1,9 +1,13 @@
 """Runs: visibility, ends of every kind, taking back, and the manager that is told."""
 
+from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chainfold import ArtifactRecord, ArtifactRegistry, ConflictError, RunClosedError
 
@@ -176,3 +180,23 @@ def test_a_failing_manager_does_not_undo_the_commit(workspace: Path) -> None:
         with pytest.warns(UserWarning, match="is committed, but the manifest manager failed"), registry.run():
             registry.register(1, "p:1:all", "model")
         assert len(registry) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.booleans()), max_size=12))
+def test_figures_of_an_open_run_are_those_of_what_it_sees(steps: list[tuple[int, int, bool]]) -> None:
+    """Counted one by one: its own in the place of what it supersedes, each file once."""
+    with TemporaryDirectory() as folder, ArtifactRegistry(folder, "wheat") as registry:
+        begun = False
+        for name, content, begins in steps:
+            if begins and not begun:
+                registry.start_run()
+                begun = True
+            registry.register([content] * (content + 1), f"p{name}:1:all", "model" if name % 2 else "encoder")
+        seen = registry.get_all_records()
+        stats = registry.get_stats()
+        assert len(registry) == stats["total_artifacts"] == len(seen)
+        assert stats["total_size_bytes"] == sum(record.size_bytes for record in seen)
+        assert stats["unique_files"] == len({record.path for record in seen})
+        assert stats["by_type"] == dict(Counter(record.artifact_type.value for record in seen))
+        if begun:
+            registry.end_run()

@@ -237,6 +237,22 @@ def test_who_closes_writes_one_for_fewer_entries(
         assert (sizes_written[-1:] == [size]) is is_written
 
 
+def test_a_deletion_counts_as_much_as_it_takes(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, sizes_written: list[int]
+) -> None:
+    """One entry may take any number of artifacts: whoever opens the dataset would have to fold all of it."""
+    monkeypatch.setattr("chainfold.folded.CLOSING_ENTRIES", 10)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        for pipeline, count in (("few", 30), ("many", 80)):
+            for number in range(count):
+                registry.register([0], f"{pipeline}:{number}:all", "model")
+    for pipeline, is_written in (("few", False), ("many", True)):
+        with ArtifactRegistry(workspace, "wheat") as registry:
+            registry.delete_pipeline_artifacts(pipeline)
+            size = registry.position
+        assert (sizes_written[-1] == size) is is_written
+
+
 def test_a_system_that_refuses_is_not_asked_each_time(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

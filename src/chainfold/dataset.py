@@ -132,6 +132,7 @@ class Dataset(Folded):
             self.save_if_due()  # without the lock: others go on meanwhile
 
     def _begin_to_write(self) -> None:
+        self.settle()  # it may have been closed
         if not self.log.is_in_place():
             raise self._replaced()
         self.refresh(thorough=True)

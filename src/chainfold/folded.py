@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from chainfold.errors import ChainfoldError, CorruptionError, InvalidInputError, NotFoundError
+from chainfold.errors import CorruptionError, InvalidInputError, NotFoundError, StorageError
 from chainfold.events import Entry
 from chainfold.log import LocalLog, LogRewoundError, time_text
 from chainfold.projections import Projections
@@ -36,6 +36,8 @@ RUN_SHARE: Final = 4
 
 Who finds such a run after a crash has its files to remove, which takes longer than folding the tail.
 """
+ROWS_PER_ENTRY: Final = 8
+"""So many rows that a deletion takes are as much to fold as an entry; one entry may take any number."""
 CLOSING_ENTRIES: Final = 250
 CLOSING_SHARE: Final = 512
 """Whoever closes a dataset that it has changed writes one from so many on, or a share of what there is."""
@@ -72,12 +74,21 @@ class Folded:
         self.refresh()
 
     def _open(self, *, from_nothing: bool = False) -> None:
-        """Begin anew, with nothing read but, unless told otherwise, a snapshot."""
-        self.log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
-        snapshot = None if from_nothing else self._snapshots.open_newest(self.log)
-        if snapshot is None:
-            snapshot = self._snapshots.build(self.log, afresh=from_nothing)
-        self.projections = Projections(self.log, snapshot)
+        """Begin anew, with nothing read but, unless told otherwise, a snapshot.
+
+        It may take minutes, and be interrupted: log and projections change together, at the end.
+        """
+        self.is_in_doubt = True
+        log = LocalLog(self.folder, self.name, self.files, segment_bytes=self._segment_bytes)
+        try:
+            snapshot = None if from_nothing else self._snapshots.open_newest(log)
+            if snapshot is None:
+                snapshot = self._snapshots.build(log, afresh=from_nothing)
+            projections = Projections(log, snapshot)
+        except BaseException:
+            log.close()
+            raise
+        self.log, self.projections = log, projections
         self.is_in_doubt = False
 
     def let_go(self) -> None:
@@ -133,14 +144,19 @@ class Folded:
         with self.mutex:
             try:
                 self._save_if_due(closing=closing)
-            except (ChainfoldError, OSError):  # what was asked for is done
+            except Exception:  # what was asked for is done, and can be done without a snapshot
                 logger.warning("no snapshot of %r was written or read", self.name, exc_info=True)
                 self._patience *= 2
                 self.is_in_doubt = True
 
     def _save_if_due(self, *, closing: bool) -> None:
         tail = self._tail
-        if tail < self._due(tail, closing=closing) or self.is_in_doubt or self.log.damage is not None:
+        taken = len(self.projections.visibility.removed_at.changed)
+        if (
+            tail + taken // ROWS_PER_ENTRY < self._due(tail, closing=closing)
+            or self.is_in_doubt
+            or self.log.damage is not None
+        ):
             return
         snapshot = self.projections.snapshot
         known = 0 if snapshot is None else snapshot.size
@@ -176,16 +192,28 @@ class Folded:
         """Fold the log from nothing, and use that. Whether it gave the same state as was held before."""
         with self.mutex:
             self.refresh()
-            before = self._fingerprint()
-            self._open_again(from_nothing=True)
-            self.refresh()
-            is_same = self._fingerprint() == before
+            log, held = self.log, self.projections
+            try:
+                self._open_afresh(log.failure)
+                self.refresh()
+                is_same = self._is_as(log, held)
+            finally:
+                if self.log is not log:
+                    log.close()
             if self._tail >= TAIL_ENTRIES and self.log.damage is None:
                 self._save()  # in the place of what was there
             return is_same
 
-    def _fingerprint(self) -> str:
-        return fingerprint(self.projections, self.log.mark(), self.log.offsets())
+    def _is_as(self, log: LocalLog, held: Projections) -> bool:
+        """Whether another state, once it has come as far, is the one held now: others append meanwhile."""
+        if held.size < self.projections.size:
+            for entry in log.catch_up(thorough=True):
+                held.apply(entry)
+                if held.size == self.projections.size:
+                    break
+        states = ((held, log), (self.projections, self.log))
+        one, other = (fingerprint(each, its.mark(), its.offsets()) for each, its in states)
+        return one == other
 
     def settle(self) -> None:
         """`refresh`, if what is held may not be whole: an interrupt or a fork came amid a change."""
@@ -194,8 +222,11 @@ class Folded:
 
     def _open_again(self, *, from_nothing: bool = False) -> None:
         """Replay the log: what is held of it may not be what it says."""
-        failure = self.log.failure
         self.log.close()
+        self._open_afresh(self.log.failure, from_nothing=from_nothing)
+
+    def _open_afresh(self, failure: StorageError | None, *, from_nothing: bool = True) -> None:
+        """`_open`, with what was held still open; a log that has failed takes no more."""
         self._open(from_nothing=from_nothing)
         if failure is not None:
             self.log.give_up(failure)

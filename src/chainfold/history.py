@@ -1,5 +1,6 @@
 """What became of a registration, and which event took a file: read from the log itself."""
 
+from collections.abc import Collection
 from typing import Final, Literal
 
 import msgspec
@@ -39,7 +40,8 @@ def history(data: Dataset, artifact_id: str, size: int) -> list[HistoryItem]:
     """Every registration of an id among the first `size` entries, first to last."""
     rows = data.projections.ids.rows(artifact_id)
     positions = data.projections.visibility.positions
-    return [item(data, row, size) for row in rows if positions[row] < size]
+    shown = frozenset(map(data.projections.visibility.visible_from.__getitem__, rows))
+    return [item(data, row, size, shown) for row in rows if positions[row] < size]
 
 
 def who_took(data: Dataset, record: ArtifactRecord) -> str:
@@ -67,8 +69,15 @@ def cause_of_end(data: Dataset, row: int, size: int) -> Entry | None:
     return _cause_of_removal(data, row, removed)
 
 
-def item(data: Dataset, row: int, size: int) -> HistoryItem:
-    """One registration, and what had become of it after `size` entries."""
+def item(data: Dataset, row: int, size: int, shown: Collection[int] | None = None) -> HistoryItem:
+    """One registration, and what had become of it after `size` entries.
+
+    Args:
+        data: The dataset.
+        row: The registration.
+        size: A size of the log.
+        shown: The sizes at which registrations of its id were shown, where many are asked for.
+    """
     visibility = data.projections.visibility
     position = visibility.positions[row]
     run_id = data.log.entry(position).run
@@ -80,7 +89,7 @@ def item(data: Dataset, row: int, size: int) -> HistoryItem:
     elif removed is None or removed > size:
         standing, removed, removed_by = "live", None, None
     else:
-        removed_by = _cause_of_removal(data, row, removed).event.kind
+        removed_by = _cause_of_removal(data, row, removed, shown).event.kind
         standing = _STANDINGS.get(removed_by, "superseded")
     return HistoryItem(data.record(row), position, standing, run_id, visible, removed, removed_by)
 
@@ -97,14 +106,16 @@ def _unseen(
     return "in open run", None, None
 
 
-def _cause_of_removal(data: Dataset, row: int, removed: int) -> Entry:
+def _cause_of_removal(data: Dataset, row: int, removed: int, shown: Collection[int] | None = None) -> Entry:
     """The event because of which a registration that was visible no longer is."""
     entry = data.log.entry(removed - 1)
     if entry.event.kind != "run-committed":
         return entry
     visible_from = data.projections.visibility.visible_from
-    later = data.projections.ids.rows(data.projections.artifact_id(row))
-    if any(visible_from[each] == removed for each in later):
+    if shown is None:
+        versions = data.projections.ids.rows(data.projections.artifact_id(row))
+        shown = frozenset(map(visible_from.__getitem__, versions))
+    if removed in shown:
         return entry  # superseded by what the run registered
     run = data.projections.runs.get(entry.run)
     for position in range(entry.position - 1, run.started if run is not None else 0, -1):

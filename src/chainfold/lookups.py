@@ -1,12 +1,14 @@
 """What finds many records: one at a time, or only counted."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from chainfold.artifact_ids import fold_order
 from chainfold.chain import OperatorChain
 from chainfold.dataset import Dataset
+from chainfold.errors import InvalidInputError
 from chainfold.grammar import continues
 from chainfold.projections import NOW, Sight
 from chainfold.records import ArtifactRecord, Fold
@@ -43,9 +45,7 @@ class Lookups:
         """As `get_chain_prefix`, one at a time."""
         moment = self._moment()
         for path in self._paths(prefix):
-            with self._data.mutex:
-                rows = self._data.projections.chains.rows(path)
-            records = sorted(self._stream(moment, rows), key=lambda record: fold_order(record.fold_id))
+            records = self._of_chain(moment, path)
             yield from matching(records, branch_path=branch_path, source_index=source_index)
 
     def count_chain_prefix(self, prefix: OperatorChain | str) -> int:
@@ -63,8 +63,10 @@ class Lookups:
     ) -> Iterator[ArtifactRecord]:
         """As `get_artifacts_for_step`, one at a time."""
         moment = self._moment()
-        with self._data.mutex:
-            rows = self._data.projections.steps.rows(pipeline_id, step_index)
+
+        def rows() -> Sequence[int]:
+            return self._data.projections.steps.rows(pipeline_id, step_index)
+
         yield from matching(self._stream(moment, rows), branch_path=branch_path, fold_id=fold_id)
 
     def count_artifacts_for_step(self, pipeline_id: str, step_index: int) -> int:
@@ -76,13 +78,15 @@ class Lookups:
     def iter_records(self) -> Iterator[ArtifactRecord]:
         """As `get_all_records`, one at a time."""
         moment = self._moment()
-        yield from self._stream(moment, range(moment.rows))
+        yield from self._stream(moment, lambda: range(moment.rows))
 
     def iter_dependents(self, artifact_id: str) -> Iterator[str]:
         """As `get_dependents`, one at a time."""
         moment = self._moment()
-        with self._data.mutex:
-            rows = self._data.projections.lineage.rows(artifact_id)
+
+        def rows() -> Sequence[int]:
+            return self._data.projections.lineage.rows(artifact_id)
+
         yield from self._live(moment, rows, lambda row: self._data.projections.artifact_id(row))  # noqa: PLW0108 - they may be others by then
 
     def count_dependents(self, artifact_id: str) -> int:
@@ -106,23 +110,52 @@ class Lookups:
             size = min(self._size, self._data.projections.size)
             return _Moment(size, dict(sight.own), len(self._data.projections.visibility))
 
-    def _live(self, moment: _Moment, rows: Sequence[int], what: Callable[[int], T]) -> Iterator[T]:
-        """Something of those of the rows that were live at a moment; some at a time, while others wait."""
-        for start in range(0, len(rows), _AT_ONCE):
+    def _live(
+        self, moment: _Moment, rows: Callable[[], Sequence[int]], what: Callable[[int], T]
+    ) -> Iterator[T]:
+        """Something of those of the rows that were live at a moment; some at a time, while others wait.
+
+        Rows are asked for each time: what they lie in may be closed meanwhile, and opened again.
+        """
+        start, count = 0, 1
+        while start < count:
             with self._data.mutex:
+                self._data.settle()
+                asked = rows()
+                count = count if start else len(asked)
                 sight = Sight(self._data.projections, moment.size)
                 sight.own = moment.own
-                found = list(map(what, sight.rows(rows[start : start + _AT_ONCE])))
+                found = list(map(what, sight.rows(asked[start : start + _AT_ONCE])))
             yield from found
+            start += _AT_ONCE
 
-    def _stream(self, moment: _Moment, rows: Sequence[int]) -> Iterator[ArtifactRecord]:
+    def _stream(self, moment: _Moment, rows: Callable[[], Sequence[int]]) -> Iterator[ArtifactRecord]:
         return self._live(moment, rows, self._data.record)
+
+    def _of_chain(self, moment: _Moment, path: str) -> Iterator[ArtifactRecord]:
+        """The records of one chain by fold, then by registration; where many share it, none are held."""
+
+        def rows() -> Sequence[int]:
+            return self._data.projections.chains.rows(path)
+
+        with self._data.mutex:
+            self._data.settle()
+            few = len(rows()) <= _AT_ONCE
+        if few:
+            yield from sorted(self._stream(moment, rows), key=lambda record: fold_order(record.fold_id))
+            return
+        for fold in sorted({record.fold_id for record in self._stream(moment, rows)}, key=fold_order):
+            yield from self._stream(moment, partial(self._rows_of_fold, path, fold))
+
+    def _rows_of_fold(self, path: str, fold: Fold) -> Sequence[int]:
+        return self._data.projections.chains.rows_of_fold(path, fold)
 
     def _paths(self, prefix: OperatorChain | str) -> Iterator[str]:
         """Chain paths with a prefix, some at a time."""
         text, after = path_of(prefix), ""
         while True:
             with self._data.mutex:
+                self._data.settle()
                 some = list(islice(self._data.projections.chains.paths_from(text, after), _AT_ONCE))
             for path in some:
                 if isinstance(prefix, str) or continues(path, text):
@@ -133,8 +166,16 @@ class Lookups:
 
 
 def path_of(chain: OperatorChain | str) -> str:
-    """The path of a chain, which may be given as its path."""
-    return chain if isinstance(chain, str) else chain.to_path()
+    """The path of a chain, which may be given as its path.
+
+    Raises:
+        InvalidInputError: If it is neither.
+    """
+    if isinstance(chain, str):
+        return chain
+    if not isinstance(chain, OperatorChain):
+        raise InvalidInputError(f"a chain is an OperatorChain or its path, not {chain!r:.80}")
+    return chain.to_path()
 
 
 def matching(

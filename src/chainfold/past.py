@@ -241,6 +241,7 @@ class Past(Lookups):
     def _entries(self, positions: range | list[int], matches: Callable[[Entry], bool]) -> Iterator[Entry]:
         for start in range(0, len(positions), _AT_ONCE):
             with self._data.mutex:
+                self._data.settle()
                 some = list(map(self._data.log.entry, positions[start : start + _AT_ONCE]))
             yield from filter(matches, some)
 

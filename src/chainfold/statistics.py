@@ -1,6 +1,7 @@
 """Figures on a dataset's storage."""
 
 import warnings
+from collections import Counter
 from typing import Any
 
 from chainfold.dataset import Dataset
@@ -38,14 +39,23 @@ def statistics(data: Dataset, sight: Sight, references: ManifestReferences | Non
 
 
 def _total(data: Dataset, sight: Sight) -> Total:
-    """The running totals; for a run that has registered something, a count of what it sees."""
-    if not sight.own:
-        return data.projections.totals.at(sight.size)
-    by_type: dict[str, int] = {}
-    files: dict[str, int] = {}
-    size_bytes = 0
-    for record in map(data.record, sight.all()):
-        by_type[record.artifact_type.value] = by_type.get(record.artifact_type.value, 0) + 1
-        files[record.path] = record.size_bytes
-        size_bytes += record.size_bytes
-    return Total(sum(by_type.values()), size_bytes, len(files), sum(files.values()), by_type)
+    """The running totals; for a run, with what it has registered in the place of what that supersedes."""
+    total, paths = data.projections.totals.at(sight.size), data.projections.paths
+    by_type, size_bytes = Counter(total.by_type), total.size_bytes
+    references: Counter[int] = Counter()  # to each file, beside those of what is committed
+    lengths: dict[int, int] = {}
+    for new, replaced in sight.changes():
+        for row, sign in ((new, 1), (replaced, -1)):
+            if row is not None:
+                record = data.record(row)
+                by_type[record.artifact_type.value] += sign
+                size_bytes += sign * record.size_bytes
+                references[paths.file(row)] += sign
+                lengths[paths.file(row)] = record.size_bytes
+    files, file_bytes = total.files, total.file_bytes
+    for file, change in references.items():
+        before = paths.references(file)
+        appears = int(before + change > 0) - int(before > 0)
+        files, file_bytes = files + appears, file_bytes + appears * lengths[file]
+    kinds = {kind: count for kind, count in by_type.items() if count}
+    return Total(sum(kinds.values()), size_bytes, files, file_bytes, kinds)

@@ -63,9 +63,8 @@ class RegistryView(Provable):
         """How many artifacts are live."""
         with self._data.mutex:
             sight = self._sight()
-            if sight.own:
-                return sum(1 for _ in sight.all())
-            return self._data.projections.totals.at(self._size).artifacts
+            total = self._data.projections.totals.at(self._size).artifacts
+            return total + sum(replaced is None for _, replaced in sight.changes())
 
     def __contains__(self, artifact_id: object) -> bool:
         with self._data.mutex:
@@ -121,6 +120,8 @@ class RegistryView(Provable):
         Args:
             content_hash: The whole digest, with or without `sha256:`.
         """
+        if not isinstance(content_hash, str):
+            raise InvalidInputError(f"a digest is a text, not {content_hash!r:.80}")
         with self._data.mutex:
             sight, digests = self._sight(), self._data.projections.digests
             row = sight.last(digests.rows(content_hash))

@@ -173,8 +173,9 @@ class LocalLog(LogReader):
         return self.root_at(known.size) == known.root
 
     def _refuse_if_broken(self) -> None:
-        if self.damage is not None:
-            raise self.damage
+        broken = self.damage or self.behind
+        if broken is not None:
+            raise broken
         if self._failure is not None:
             raise self._failure
 

@@ -78,5 +78,12 @@ def _second_text(second: int) -> str:
 
 
 def time_text(when: datetime) -> str:
-    """A time as entries spell it: RFC 3339, UTC, microseconds; texts sort as the times do."""
+    """A time as entries spell it: RFC 3339, UTC, microseconds; texts sort as the times do.
+
+    The first and the last hours that Python knows are taken as they are: UTC's year would have no number.
+    """
+    try:
+        when.astimezone(UTC)
+    except OverflowError:
+        when = when.replace(tzinfo=UTC)
     return when.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

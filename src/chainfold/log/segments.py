@@ -40,6 +40,7 @@ class LogReader:
         size: Entries read so far.
         durable: How many entries are known to be durable.
         damage: Set when the log is corrupt: reading stops before it.
+        behind: Set when an entry of before a mark (see `resume`) is found to be corrupt: reading goes on.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class LogReader:
         self._sum = lines.genesis(dataset)
         self._last_at = ""
         self._fresh = True
+        self.behind: CorruptionError | None = None
         self._torn_at: tuple[int, int] | None = None
         self._next_path = (-1, folder)
         self._tree = MerkleTree()
@@ -132,10 +134,11 @@ class LogReader:
             line, seed = segment.reader.read(start, end - start)[:-1], self._sum_before(index - 1)
             if seed is not None and lines.checked_sum(line, seed) is not None:
                 return line
-        raise CorruptionError(
-            f"{self._place(segment, start, position)}: the entry has changed since it was read; "
-            f"restore the segment from a copy"
+        self.behind = CorruptionError(
+            f"{self._place(segment, start, position)}: the entry is not what was written (its sum is wrong); "
+            f"restore the segment from a copy, then open the workspace again. Until then writing is refused"
         )
+        raise self.behind
 
     def entry(self, position: int) -> Entry:
         """One entry; as `line`."""
@@ -201,7 +204,7 @@ class LogReader:
         if not fits:
             self.close()
             self._segments, self._firsts, self._older = [], [], ()
-            self.size, self._sum = 0, lines.genesis(self.dataset)
+            self.size, self._sum, self.behind = 0, lines.genesis(self.dataset), None
             return False
         self._last_at, self.durable = mark.last_at, mark.durable
         self._tree = MerkleTree(mark.size, map(bytes.fromhex, mark.subtrees))

@@ -122,6 +122,10 @@ class Paths:
         """The number of a registration's file."""
         return self._files[row]
 
+    def references(self, file: int) -> int:
+        """How many live artifacts refer to a file, which is given by its number."""
+        return self._references[file]
+
     def is_needed(self, row: int) -> bool:
         """As `is_referenced`, of a registration's file: nothing is looked up by name."""
         file = self._files[row]

@@ -52,6 +52,11 @@ class Sight:
                 return row
         return None
 
+    def changes(self) -> Iterator[tuple[int, int | None]]:
+        """What the run that looks has registered, and the committed one in whose place it sees that."""
+        for artifact_id, row in self.own.items():
+            yield row, self.projections.live_row(artifact_id)
+
     def rows(self, rows: Iterable[int]) -> Iterator[int]:
         """Those of the rows that are live."""
         return filter(self.sees, rows) if self.own else self.projections.visibility.live(rows, self.size)

@@ -101,7 +101,9 @@ def checkpoint_of(data: Dataset, text: str | bytes) -> Checkpoint:
     try:
         found = parse_checkpoint(text.encode() if isinstance(text, str) else text)
     except CorruptionError as error:
-        raise InvalidInputError(f"{error}; it has three lines: the log's name, a size, and a root") from error
+        raise InvalidInputError(
+            f"{error}; it has three lines: the log's name, a size, and a root. A time is given as a datetime"
+        ) from error
     if found.origin != origin(data.name):
         raise InvalidInputError(
             f"the checkpoint is of {found.origin!r}, and this log is {origin(data.name)!r}"
