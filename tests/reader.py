@@ -21,6 +21,7 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
     "dataset-purged": {},
     "blobs-swept": {"cause": None},
     "alias-set": {"artifact_id": None},
+    "private-erased": {"cause": None},
 }
 RECORD: Final[dict[str, Any]] = {
     "chain_path": "",
@@ -42,6 +43,7 @@ RECORD: Final[dict[str, Any]] = {
     "params": {},
     "meta_config": None,
     "version": 3,
+    "private": {},
 }
 
 
@@ -70,7 +72,8 @@ def checked(lines: list[bytes], dataset: str) -> list[dict[str, Any]]:
         entry = json.loads(line)
         if entry["position"] != position or len(entry["at"]) != 27 or entry["at"] < last_at:
             raise BadLogError(f"entry {position} is out of order")
-        if entry.get("v", 1) != 1 or entry["kind"] not in KINDS:
+        is_private = entry["kind"] == "artifact-registered" and "private" in entry["record"]
+        if entry.get("v", 1) != (2 if is_private else 1) or entry["kind"] not in KINDS:
             raise BadLogError(f"entry {position} is unknown")
         closes = entry["kind"] in ("run-committed", "run-rolled-back")
         if entry.get("durable", -1 if "run" not in entry or closes else position) not in range(position + 1):
@@ -181,6 +184,34 @@ class Reader:
         if kind != "sha256" or sha256(data).hexdigest() != digits:
             raise BadLogError(f"the details of {registration.artifact_id} have changed")
         return plain(json.loads(data)["params"])
+
+    def erasures(self) -> dict[str, int]:
+        """The private files that are erased, and the position of the entry that first said so."""
+        found: dict[str, int] = {}
+        for entry in self.entries:
+            if entry["kind"] == "private-erased":
+                for path in entry["paths"]:
+                    found.setdefault(path, entry["position"])
+        return found
+
+    def private(self, registration: Registration) -> tuple[dict[str, Any], dict[str, int]]:
+        """The private fields of a registration that can be read, and which entries erased the others."""
+        values, erased, erasures = {}, {}, self.erasures()
+        tag = sha256(registration.artifact_id.encode()).hexdigest()[:16]
+        for name, told in registration.record["private"].items():
+            digits = told["commitment"].removeprefix("sha256:")
+            path = f"{tag}-{digits}.json"
+            if path in erasures:
+                erased[name] = erasures[path]
+                continue
+            data = (self.folder / "private" / path).read_bytes()
+            said = json.loads(data)
+            if sha256(data).hexdigest() != digits or said["format"] != "chainfold private 1":
+                raise BadLogError(f"the private field {name} has changed")
+            if (said["artifact_id"], said["field"]) != (registration.artifact_id, name):
+                raise BadLogError(f"the private field {name} is of another")
+            values[name] = plain({"value": said["value"]})["value"]
+        return values, erased
 
     def blob(self, registration: Registration) -> bytes:
         """The bytes of a registration's blob."""

@@ -72,7 +72,7 @@ def kind_of(annotation: Any) -> str:
         return "object or null"
     if isinstance(annotation, types.UnionType):
         return " or ".join(TYPES[each] for each in get_args(annotation))
-    return TYPES.get(annotation, "object" if annotation == dict[str, Any] else "string")
+    return TYPES.get(annotation, "object" if get_origin(annotation) is dict else "string")
 
 
 def test_the_page_lists_every_kind_with_every_member_and_default() -> None:

@@ -39,6 +39,7 @@ from chainfold.folded import Folded
 from chainfold.log import ENTRY_LIMIT, SEGMENT_BYTES
 from chainfold.params import from_wire, to_wire
 from chainfold.places import check_dataset_name, encodable, refuse_links
+from chainfold.private import NEW, paths_of, reveal
 from chainfold.projections import NEVER, Decoded
 from chainfold.records import ArtifactRecord
 from chainfold.storage import Files, LocalFiles, network_kind, owner_name
@@ -101,6 +102,8 @@ class Dataset(Folded):
         binaries = get_binaries_path(self.workspace, name)
         self.blobs = BlobStore(binaries, self.folder / "aside", self.files)
         self.details = BlobStore(self.folder / "details", self.folder / "aside", self.files)
+        private = self.folder / "private"
+        self.private = BlobStore(private, private / NEW, self.files)
         self._lock = self.files.lock(self.folder / "lock")
         self._depth = 0
         self._prepared = False
@@ -301,12 +304,14 @@ class Dataset(Folded):
         decoded = self.projections.source.taken(row)
         if decoded.packed is None:
             self._complete(decoded.record, decoded.details)
-            if decoded.details:
+            if decoded.record.private:
+                self._reveal(decoded.record)  # and nothing of it is kept: others may erase it
+            elif decoded.details:
                 self.projections.source.keep_whole(row, decoded.record)
         return decoded
 
     def decode(self, line: bytes) -> ArtifactRecord:
-        """The record of a line that registers one.
+        """The record of a line that registers one; without what is withheld from the log.
 
         Raises:
             BlobNotFoundError, CorruptionError: If what is kept beside the log is gone or has changed.
@@ -319,6 +324,25 @@ class Dataset(Folded):
         if details:
             put_back(self.details, record, details)
         record.params = from_wire(record.params)
+
+    def withholders(self, artifact_id: str, path: str) -> list[int]:
+        """The registrations of an id that withheld what a private file has."""
+        rows, source = self.projections.ids.rows(artifact_id), self.projections.source
+        return [row for row in rows if path in paths_of(source.decoded(row).record).values()]
+
+    def _reveal(self, record: ArtifactRecord) -> None:
+        """Put back what was withheld from the log and was not erased."""
+        missing = reveal(self.private, record, self.projections.erasures.erased_at)
+        if missing and self.log.has_news():  # perhaps it has been erased since
+            self.refresh()
+            missing = reveal(self.private, record, self.projections.erasures.erased_at)
+        if missing:
+            warnings.warn(
+                f"private fields of {record.artifact_id!r} are missing, and no event erased them: "
+                f"{', '.join(missing)}. Restore {self.private.folder} from a copy, or use erase_private",
+                UserWarning,
+                stacklevel=5,
+            )
 
     def registration(
         self,

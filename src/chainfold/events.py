@@ -23,6 +23,7 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 
 RollbackReason = Literal["exception", "crash", "request"]
 SweepReason = Literal["deleted", "purged", "rolled-back", "orphaned", "superseded"]
+ErasureReason = Literal["requested", "deleted", "purged", "rolled-back", "orphaned"]
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
@@ -32,6 +33,11 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
     def kind(self) -> str:
         """The name of the fact, as the log spells it."""
         return str(self.__struct_config__.tag)
+
+    @property
+    def version(self) -> int:
+        """The lowest version of its kind that can say it: older releases read what they can understand."""
+        return VERSIONS.get(self.kind, 1)
 
 
 class RunStarted(Event, frozen=True, tag="run-started"):
@@ -54,6 +60,11 @@ class ArtifactRegistered(Event, frozen=True, tag="artifact-registered"):
     """Position of the registration that this one repeats."""
     imported: bool = False
     """The record came from a manifest: its digest and file were not checked."""
+
+    @property
+    def version(self) -> int:
+        """A reader of version 1 knows nothing of what a record withholds, and must not go on without it."""
+        return 2 if self.record.private else 1
 
 
 class RunCommitted(Event, frozen=True, tag="run-committed"):
@@ -97,6 +108,15 @@ class AliasSet(Event, frozen=True, tag="alias-set"):
     artifact_id: str | None = None
 
 
+class PrivateErased(Event, frozen=True, tag="private-erased"):
+    """What these files withheld from the log is erased, for all times: they go, now that this is durable."""
+
+    paths: list[str]
+    reason: ErasureReason
+    cause: int | None = None
+    """Position of the event that made them unwanted."""
+
+
 AnyEvent = (
     RunStarted
     | ArtifactRegistered
@@ -106,11 +126,14 @@ AnyEvent = (
     | DatasetPurged
     | BlobsSwept
     | AliasSet
+    | PrivateErased
 )
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
-VERSIONS: Mapping[str, int] = {}
+VERSIONS: Mapping[str, int] = {"artifact-registered": 2}
 """The newest version of each kind that is no longer at 1."""
+ALIKE: Final = {"artifact-registered": (1, 2)}
+"""The versions of a kind that say what they say in the same way: a newer one can only say more."""
 UPCASTS: Mapping[tuple[str, int], Upcast] = {}
 """From (kind, version) to the function that gives the fields as the next version has them."""
 
@@ -164,7 +187,7 @@ def encode_entry(entry: Entry) -> bytes:
     Raises:
         msgspec.MsgspecError, UnicodeEncodeError: If the event holds what JSON cannot.
     """
-    version = VERSIONS.get(entry.event.kind, 1)
+    version = entry.event.version
     head = b'{"position":%d,"at":"%b","actor":%b' % (
         entry.position,
         entry.at.encode(),
@@ -200,7 +223,7 @@ def decode_entry(
         if _TIME.fullmatch(header.at) is None:
             raise CorruptionError(f"a line with a right sum is not an entry: {header.at!r:.80} is no time")
         newest = (VERSIONS if versions is None else versions).get(header.kind, 1)
-        if header.v != newest:
+        if header.v != newest and header.v not in ALIKE.get(header.kind, ()):
             event = _upcast(line, header, newest, UPCASTS if upcasts is None else upcasts)
         else:
             event = _event_decoder.decode(line)
@@ -246,7 +269,7 @@ def placing_decoder() -> Callable[[bytes], Placed] | None:
     whose `at` is a time, `decode_entry` takes; else it raises one of msgspec's errors, UnicodeDecodeError or
     RecursionError. None if entries may have to be upcast.
     """
-    if VERSIONS:
+    if UPCASTS:
         return None
     header: list[Any] = [
         ("position", int),
@@ -254,12 +277,11 @@ def placing_decoder() -> Callable[[bytes], Placed] | None:
         ("actor", str),
         ("run", str | None, None),
         ("durable", int | None, None),
-        ("v", Literal[1], 1),
     ]
     kinds = [
         msgspec.defstruct(
             f"Placed{kind.__name__}",
-            header,
+            [*header, ("v", Literal[ALIKE.get(str(kind.__struct_config__.tag), (1,))], 1)],
             bases=(kind,),
             tag=kind.__struct_config__.tag,
             kw_only=True,
@@ -332,7 +354,7 @@ class _Registration(msgspec.Struct, frozen=True, gc=False):
 _registration_decoder = msgspec.json.Decoder(_Registration)
 
 
-_IS_UPCAST: Final = ArtifactRegistered.__struct_config__.tag in VERSIONS
+_IS_UPCAST: Final = any(kind == ArtifactRegistered.__struct_config__.tag for kind, _ in UPCASTS)
 
 
 def _upcast_registration(line: bytes) -> _Registration:

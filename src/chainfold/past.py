@@ -11,6 +11,7 @@ from chainfold.changes import Diff, diff
 from chainfold.errors import InvalidInputError, NotFoundError
 from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunCommitted
 from chainfold.lookups import Lookups
+from chainfold.private import paths_of
 from chainfold.projections import NOW, RunState
 
 Moment = int | datetime
@@ -67,7 +68,7 @@ class Past(Lookups):
             run: Only of the run of this id.
             pipeline: Only registrations of this pipeline, and deletions of it as a whole that took something.
             artifact: Only what was said of this id: its registrations, what showed, superseded or deleted
-                them, and what took their files.
+                them, what took their files, and what erased their private fields.
 
         Raises:
             NotFoundError: If the log has not come that far, or never had that run.
@@ -236,6 +237,8 @@ class Past(Lookups):
         for row in projections.ids.rows(artifact_id):
             found |= {visibility.positions[row], visibility.visible_from[row] - 1}
             found |= {visibility.removed_at[row] - 1, *paths.sweeps.rows(paths.path_of(row))}
+            for path in paths_of(projections.source.decoded(row).record).values():
+                found |= set(projections.erasures.index.rows(path))
         return {position for position in found if position < size}
 
     def _entries(self, positions: range | list[int], matches: Callable[[Entry], bool]) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ from chainfold.errors import InvalidInputError
 _NAME_BYTES: Final = 200
 _ODD_NAME: Final = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*]')
 _RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?\Z")
-_OWN_FOLDERS: Final = ("segments", "details", "aside", "quarantine", "runs", "snapshots")
+_OWN_FOLDERS: Final = ("segments", "details", "aside", "quarantine", "runs", "snapshots", "private")
 
 
 def check_dataset_name(name: str) -> str:

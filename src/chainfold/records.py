@@ -1,7 +1,7 @@
 """What the registry knows of an artifact."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 import msgspec
 
@@ -54,6 +54,23 @@ class MetaModelConfig(msgspec.Struct):
         )
 
 
+class Withheld(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A private field: the log has no more than a commitment to it.
+
+    Attributes:
+        commitment: Digest of the file beside the log that has its value, and a salt.
+        erased_by: Position of the event that erased it; None while that has not happened.
+    """
+
+    commitment: str
+    erased_by: int | None = None
+
+
+CUSTOM_NAME: Final = "custom_name"
+PARAMS: Final = "params."
+"""What the name of a private field begins with, if it is not `CUSTOM_NAME`; its key in `params` follows."""
+
+
 class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     """What is known of one registration of one artifact.
 
@@ -80,6 +97,8 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
         params: The parameters it was fitted with, as JSON types.
         meta_config: For meta-models, how they were fed.
         version: Version of the record's schema.
+        private: What is withheld from the log, by field: `custom_name`, or `params.` and a key. A value that
+            was erased, or whose file is missing, is not in `params`, and the name is empty.
     """
 
     artifact_id: str
@@ -104,9 +123,10 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     meta_config: MetaModelConfig | None = None
     version: int = 3
+    private: dict[str, Withheld] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:
-        name = self.custom_name or self.class_name
+        name = self.class_name if CUSTOM_NAME in self.private else self.custom_name or self.class_name
         return f"ArtifactRecord(id={self.artifact_id!r}, type={self.artifact_type.value}, name={name!r})"
 
     @property
@@ -165,7 +185,7 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types that share no list or dict with this record.
 
-        `meta_config` is left out when there is none, as the reference's manifests do.
+        `meta_config` and `private` are left out when there is none, as the reference's manifests do.
         """
         data = {name: copied(getattr(self, name)) for name in self.__struct_fields__}
         data["artifact_type"] = self.artifact_type.value
@@ -173,13 +193,27 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
             del data["meta_config"]
         else:
             data["meta_config"] = self.meta_config.to_dict()
+        del data["private"]
+        if self.private:
+            data["private"] = {name: msgspec.structs.asdict(each) for name, each in self.private.items()}
         return data
+
+    def without_private(self) -> Self:
+        """A copy that tells which fields are private and not what they say: for what no erasure reaches."""
+        clone = self.__copy__()
+        for name in clone.private:
+            if name == CUSTOM_NAME:
+                clone.custom_name = ""
+            else:
+                clone.params.pop(name.removeprefix(PARAMS), None)
+        return clone
 
     def __copy__(self) -> Self:
         """A record that shares no list or dict with this one."""
         clone: Self = msgspec.Struct.__copy__(self)  # type: ignore[attr-defined] # its stubs leave it out
         clone.branch_path = self.branch_path.copy()
         clone.depends_on = self.depends_on.copy()
+        clone.private = self.private.copy()
         params = self.params
         clone.params = params.copy() if is_flat(params) else copied(params)
         if self.meta_config is not None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from chainfold.artifact_ids import named, split_artifact_id
 from chainfold.chain import OperatorChain
 from chainfold.commands.aliasing import set_alias
 from chainfold.commands.collecting import DependentsPolicy, delete_orphans, delete_pipeline, purge
+from chainfold.commands.erasing import erase_private, finish_if_possible
 from chainfold.commands.importing import import_manifest
 from chainfold.commands.registering import (
     check_text,
@@ -26,6 +27,7 @@ from chainfold.commands.running import Run, commit, reap_if_possible, roll_back,
 from chainfold.commands.taking_back import take_back, take_back_in_run
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError, RunClosedError
+from chainfold.private import checked_names, refuse_unknown
 from chainfold.projections import Sight
 from chainfold.proof.provable import Anchor, checkpoint_of, size_of
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
@@ -55,6 +57,8 @@ class ArtifactRegistry(RegistryView):
             registered itself, and of imported artifacts what refers to nothing but numpy, scipy, scikit-learn
             and what `allow` was told. `listed` holds its own to that too, `none` allows only formats that run
             no code, `all` anything.
+        private: Fields that are withheld from the log in whatever is registered or imported: keys of
+            `params`, and `custom_name`. See `register`.
 
     Raises:
         InvalidInputError: If the dataset's name is none, or there is no such policy.
@@ -71,7 +75,9 @@ class ArtifactRegistry(RegistryView):
         actor: str | None = None,
         storage: Files | None = None,
         trust: Trust | str | None = None,
+        private: Iterable[str] = (),
     ) -> None:
+        self._private = checked_names(private)
         data = Dataset(Path(workspace), dataset, actor=actor, files=storage, trust=trust)
         super().__init__(data, pipeline_id=pipeline_id)
         self.manifest_manager = manifest_manager
@@ -79,6 +85,7 @@ class ArtifactRegistry(RegistryView):
         self._alone: list[int] = []
         self._process = os.getpid()
         reap_if_possible(self._data)
+        finish_if_possible(self._data)
 
     # registering
 
@@ -94,6 +101,8 @@ class ArtifactRegistry(RegistryView):
         custom_name: str | None = None,
         chain_path: str = "",
         source_index: int | None = None,
+        *,
+        private: Iterable[str] = (),
     ) -> ArtifactRecord:
         """Store an object under an id of the caller's own; step, branch and source come from the chain path.
 
@@ -110,6 +119,9 @@ class ArtifactRegistry(RegistryView):
             custom_name: A name for people.
             chain_path: The operators that led here.
             source_index: Which of several data sources; by default the chain's.
+            private: Fields that are withheld from the log, beside the registry's own: keys of `params`,
+                which must be there, and `custom_name`. The log has a commitment to each, its value is kept
+                beside the log, and `erase_private` erases it.
 
         Returns:
             The record, with id, digest, path and time.
@@ -121,6 +133,7 @@ class ArtifactRegistry(RegistryView):
             CorruptionError: If the log is damaged.
             StorageError: If the workspace cannot be written.
         """
+        asked = checked_names(private)
         record = draft(
             artifact_id,
             artifact_type,
@@ -128,10 +141,11 @@ class ArtifactRegistry(RegistryView):
             params=params,
             meta_config=meta_config,
             custom_name=custom_name,
+            private=(*self._private, *asked),
         )
         record.pipeline_id, record.fold_id = split_artifact_id(artifact_id)
         locate_by_chain(record, chain_path, source_index)
-        return self._register(record, obj, format_hint)
+        return self._register(record, obj, format_hint, asked)
 
     def register_with_chain(
         self,
@@ -149,6 +163,8 @@ class ArtifactRegistry(RegistryView):
         format_hint: str | None = None,
         custom_name: str | None = None,
         pipeline_id: str | None = None,
+        *,
+        private: Iterable[str] = (),
     ) -> ArtifactRecord:
         """Store an object under the id that its chain gives: the usual way.
 
@@ -167,6 +183,7 @@ class ArtifactRegistry(RegistryView):
             format_hint: See `register`.
             custom_name: See `register`.
             pipeline_id: Instead of this registry's own.
+            private: See `register`.
 
         Returns:
             The record, with id, digest, path and time.
@@ -175,6 +192,7 @@ class ArtifactRegistry(RegistryView):
             InvalidInputError: As `register`.
         """
         artifact_id = self.generate_id(chain, fold_id, pipeline_id)
+        asked = checked_names(private)
         record = draft(
             artifact_id,
             artifact_type,
@@ -182,13 +200,14 @@ class ArtifactRegistry(RegistryView):
             params=params,
             meta_config=meta_config,
             custom_name=custom_name,
+            private=(*self._private, *asked),
         )
         record.chain_path = check_text(
             "chain", chain if isinstance(chain, str) else chain.to_path(), empty=True
         )
         record.pipeline_id, record.fold_id = split_artifact_id(artifact_id)
         locate(record, step_index, branch_path, source_index, substep_index)
-        return self._register(record, obj, format_hint)
+        return self._register(record, obj, format_hint, asked)
 
     def register_meta_model(
         self,
@@ -198,6 +217,8 @@ class ArtifactRegistry(RegistryView):
         feature_columns: list[str] | None = None,
         params: dict[str, Any] | None = None,
         format_hint: str | None = None,
+        *,
+        private: Iterable[str] = (),
     ) -> ArtifactRecord:
         """Store a stacking meta-model that is fed by these sources, in this order.
 
@@ -215,6 +236,7 @@ class ArtifactRegistry(RegistryView):
             params=params,
             meta_config=config,
             format_hint=format_hint,
+            private=private,
         )
 
     def restore(self, artifact_id: str, position: int | datetime) -> ArtifactRecord:
@@ -341,6 +363,28 @@ class ArtifactRegistry(RegistryView):
             )
         return count
 
+    def erase_private(self, artifact_id: str, fields: Iterable[str] | None = None) -> int:
+        """Erase what was withheld from the log of an artifact: of every registration of its id, at once.
+
+        Whatever has become of them: live, superseded, deleted, of an open run. It is an event, which no run
+        undoes and no view of the past goes behind; then the files go. Records, lineage, blobs and all proofs
+        stay as they are. Copies elsewhere (backups, manifests exported with `private=True`) it cannot reach.
+
+        Args:
+            artifact_id: The artifact.
+            fields: Which, as they were named when they were registered; by default all that are private.
+
+        Returns:
+            How many values were erased; 0 if they were before.
+
+        Raises:
+            NotFoundError: If no registration of the id has such a private field: what was not withheld is in
+                the log for ever.
+            StorageError: If the system refuses. Call again: what an event has erased is not read any more,
+                but its file may still be there.
+        """
+        return erase_private(self._data, artifact_id, None if fields is None else checked_names(fields))
+
     def find_orphaned_artifacts(self, scan_all_manifests: bool = True) -> list[str]:  # noqa: FBT001, FBT002 - the reference's signature
         """Files that no live artifact, no open run and (when scanned) no manifest refers to; sorted.
 
@@ -397,6 +441,8 @@ class ArtifactRegistry(RegistryView):
     def import_from_manifest(self, manifest: Any, results_dir: Path | str) -> None:
         """Register every item of a manifest, all or none; see `export_to_manifest` for the form.
 
+        What an item says was private is private here too, beside what this registry is told to keep so.
+
         Args:
             manifest: The manifest, or it under `artifacts`, or the older flat list of items.
             results_dir: Where files may be found that are not here yet.
@@ -404,7 +450,7 @@ class ArtifactRegistry(RegistryView):
         Raises:
             ManifestError: (a ValueError) naming the invalid item by its index; nothing is imported then.
         """
-        import_manifest(self._data, manifest, Path(results_dir), self._run_id)
+        import_manifest(self._data, manifest, Path(results_dir), self._run_id, self._private)
 
     def as_of(self, when: Anchor) -> RegistryView:
         """The registry, read only, before the entry at a position, as of a time (with zone) or a checkpoint.
@@ -449,8 +495,14 @@ class ArtifactRegistry(RegistryView):
         self._data.refresh()
         return Sight(self._data.projections, run_id=self._run_id)
 
-    def _register(self, record: ArtifactRecord, obj: Any, format_hint: str | None) -> ArtifactRecord:
-        row, registered = register(self._data, record, obj, format_hint=format_hint, run_id=self._run_id)
+    def _register(
+        self, record: ArtifactRecord, obj: Any, format_hint: str | None, asked: tuple[str, ...]
+    ) -> ArtifactRecord:
+        refuse_unknown(record, asked)
+        private = (*self._private, *asked)
+        row, registered = register(
+            self._data, record, obj, format_hint=format_hint, run_id=self._run_id, private=private
+        )
         self._alone.append(row)
         return registered
 
@@ -471,7 +523,8 @@ class ArtifactRegistry(RegistryView):
         if tell is None or not rows:
             return
         with self._data.mutex:
-            records = list(map(self._data.record, rows))
+            # What it writes down no erasure reaches.
+            records = [self._data.record(row).without_private() for row in rows]
         for pipeline_id in dict.fromkeys(record.pipeline_id for record in records):
             theirs = [record for record in records if record.pipeline_id == pipeline_id]
             try:
@@ -492,6 +545,7 @@ class ArtifactRegistry(RegistryView):
             "storage": self._data.files,
             "trust": self._data.trust,
             "run_id": self._run_id,
+            "private": self._private,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

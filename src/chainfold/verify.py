@@ -3,11 +3,12 @@
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 
+from chainfold.checks import Finding, withheld_findings, withheld_wrong
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
@@ -28,22 +29,6 @@ _KEPT: Final = 50_000
 """Files and ids that are remembered: an artifact's sources, and others with its file, are mostly near it."""
 _LARGE_BYTES: Final = 256 << 10
 """Of a file that another thread may read; smaller ones take less time than it takes to hand them over."""
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that is not as it should be, or worth knowing.
-
-    Attributes:
-        level: `error`: something acknowledged is lost or changed; `note`: nothing is lost.
-        kind: What it is, in a word.
-        where: The file, entry or artifact.
-        detail: The rest of the sentence.
-    """
-
-    level: Literal["error", "note"]
-    kind: str
-    where: str
-    detail: str
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -80,8 +65,8 @@ def verify(
     """Check a dataset in full, reading everything anew and changing nothing.
 
     That is: sums, order and times of the log, the Merkle root of its checkpoint, the digest of each live
-    artifact's blob, parameters kept beside the log, files without record, records without file, lineage
-    without sources, and what was moved aside.
+    artifact's blob, parameters kept beside the log, what is withheld from it and whether what was erased is
+    gone, files without record, records without file, lineage without sources, and what was moved aside.
 
     Args:
         data: The dataset.
@@ -103,6 +88,7 @@ def verify(
             if progress is not None:
                 progress(check.artifacts, max(check.artifacts, total))
         findings += _orphans(data, projections)
+        findings += withheld_findings(data, log, projections, check.told)
         findings += _moved_aside(data)
         return Report(data.name, log.size, log.root().hex(), check.artifacts, check.files, findings)
 
@@ -210,6 +196,7 @@ class _Artifacts:
     Attributes:
         artifacts: How many were checked.
         files: How many files were read for that, or looked for.
+        told: The private files of which something was told.
     """
 
     def __init__(self, data: Dataset, log: LogReader, sight: Sight, jobs: int) -> None:
@@ -218,6 +205,7 @@ class _Artifacts:
         self.sight = sight
         self.jobs = jobs
         self.artifacts = self.files = 0
+        self.told: set[str] = set()
         self._digests: dict[str, str | ChainfoldError | None] = {}  # of the last files; None: not there
         self._ids: dict[str, None] = {}  # of the last artifacts: most sources are among them
 
@@ -238,18 +226,30 @@ class _Artifacts:
         self._read({record.path: record.size_bytes for record in records.values()})
         found = {row: self._digests[record.path] for row, record in records.items()}
         wrong = {row for row, record in records.items() if found[row] != record.content_hash}
-        if wrong:  # perhaps others have deleted it since: the event comes before the file goes
+        odd = {row: withheld_wrong(self.data, record) for row, record in records.items() if record.private}
+        if wrong or any(odd.values()):  # perhaps others have deleted it since: the event comes first
             with contextlib.suppress(ChainfoldError):  # it has been told
                 self.sight.projections.fold(self.log.catch_up())
         self._remember(record.artifact_id for record in records.values())
         for row, record in records.items():
+            if (row in wrong or row in odd) and not self.sight.sees(row):
+                continue
             if row in wrong:
-                if not self.sight.sees(row):
-                    continue
                 yield self._mismatch(record, decode_entry(lines[row]), found[row])
-            for source in record.depends_on:
-                if source not in self._ids and self.sight.row(source) is None:
-                    yield Finding("note", "lineage", self._name(row), f"its source {source!r} is not live")
+            yield from self._not_erased(odd.get(row, ()))
+            yield from self._lost_sources(row, record)
+
+    def _not_erased(self, odd: Iterable[tuple[Finding, str]]) -> Iterator[Finding]:
+        """What is wrong with private files that no event erased."""
+        for finding, path in odd:
+            if self.sight.projections.erasures.erased_at(path) is None:
+                self.told.add(path)
+                yield finding
+
+    def _lost_sources(self, row: int, record: ArtifactRecord) -> Iterator[Finding]:
+        for source in record.depends_on:
+            if source not in self._ids and self.sight.row(source) is None:
+                yield Finding("note", "lineage", self._name(row), f"its source {source!r} is not live")
 
     def _remember(self, ids: Iterator[str]) -> None:
         if len(self._ids) > _KEPT:

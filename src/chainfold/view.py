@@ -289,9 +289,16 @@ class RegistryView(Provable):
         """
         self._data.trust.allow(names)
 
-    def export_to_manifest(self) -> dict[str, Any]:
-        """Everything live, as `{"schema_version": "3.0", "items": [...]}` of plain types."""
-        return {"schema_version": "3.0", "items": [record.to_dict() for record in self.iter_records()]}
+    def export_to_manifest(self, *, private: bool = False) -> dict[str, Any]:
+        """Everything live, as `{"schema_version": "3.0", "items": [...]}` of plain types.
+
+        Args:
+            private: Whether the values of private fields are in it, where no erasure reaches them. Without,
+                an item only says which fields these are. Where it is imported they are private either way.
+        """
+        records = self.iter_records()
+        items = [(record if private else record.without_private()).to_dict() for record in records]
+        return {"schema_version": "3.0", "items": items}
 
     def generate_id(
         self, chain: OperatorChain | str, fold_id: Fold = None, pipeline_id: str | None = None

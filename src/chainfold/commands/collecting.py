@@ -6,6 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 from chainfold.artifact_ids import named
+from chainfold.commands.erasing import forget, sweep_private
 from chainfold.commands.registering import check_open
 from chainfold.commands.running import clear_locks, living, roll_back
 from chainfold.dataset import Dataset, in_chunks
@@ -83,6 +84,7 @@ def _delete(
     gone = mine if run_id is not None else committed
     if delete_files:
         data.sweep_after(entries[-1], map(data.projections.paths.path_of, gone), "deleted")
+        forget(data, gone, "deleted", entries[-1])
 
 
 def _dependents(data: Dataset, sight: Sight, rows: Sequence[int], *, follow: bool) -> list[int]:
@@ -105,7 +107,8 @@ def delete_orphans(
 ) -> tuple[list[str], int]:
     """Remove the files that nothing refers to; with `dry_run` only say which.
 
-    What processes left that died (lock files, files that never got their name) goes too.
+    What processes left that died (lock files, files that never got their name) goes too, and what was
+    withheld from the log by registrations that are not live, nor of an open run.
 
     Returns:
         Their paths, sorted, and their bytes.
@@ -124,6 +127,7 @@ def delete_orphans(
         data.blobs.clear_aside(_ABANDONED_SECONDS)
         orphans = orphaned_files(data, references)
         gone = data.sweep([path for path, _ in orphans], "orphaned") if orphans else ([], 0)
+        sweep_private(data, "orphaned")
         data.secure_log()  # also where nothing was to be swept: whoever is told so may rely on what is there
         return gone
 
@@ -155,8 +159,9 @@ def purge(data: Dataset, run_id: str | None, *, force: bool) -> tuple[int, int]:
         if run_id is not None:
             data.append([DatasetPurged()], run=run_id, sync=False)
         else:
-            data.append([DatasetPurged()], sync=True)
+            (entry,) = data.append([DatasetPurged()], sync=True)
             for path, _ in files:
                 data.blobs.remove(path)
+            sweep_private(data, "purged", entry)
             data.log.reserve()
     return len(files), sum(size for _, size in files)

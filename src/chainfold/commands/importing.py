@@ -1,7 +1,7 @@
 """Manifests in: the reference's format, and the older flat list. An import is one run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,14 +9,16 @@ import msgspec
 
 from chainfold.artifact_ids import split_artifact_id
 from chainfold.blobs import check_relative
+from chainfold.commands.erasing import take_back_private
 from chainfold.commands.registering import check_id, check_open, check_text, check_type
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
-from chainfold.errors import ChainfoldError, ManifestError, StorageError
+from chainfold.errors import ChainfoldError, InvalidInputError, ManifestError, StorageError
 from chainfold.events import AnyEvent
 from chainfold.log import ENTRY_LIMIT
 from chainfold.params import normalize
-from chainfold.records import ArtifactRecord, MetaModelConfig
+from chainfold.private import fields, keep, withhold
+from chainfold.records import CUSTOM_NAME, PARAMS, ArtifactRecord, MetaModelConfig
 from chainfold.storage import LocalFiles
 
 _VALUES: Final = 3_000_000
@@ -33,7 +35,13 @@ _TOO_MUCH: Final = (
 )
 
 
-def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str | None) -> int:
+def import_manifest(
+    data: Dataset,
+    manifest: Any,
+    results_dir: Path,
+    run_id: str | None,
+    private: Collection[str] = (),
+) -> int:
     """Register every item of a manifest: all or none.
 
     Digests that are not real and files that are not there are accepted; loading such an artifact then fails.
@@ -44,6 +52,7 @@ def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str
         manifest: `{"schema_version": ..., "items": [...]}`, or that under `artifacts`, or a list of items.
         results_dir: Where the files may be, as the manifest's paths say.
         run_id: The open run that this is part of, if one is.
+        private: Fields that are withheld from the log, beside those that an item says were private before.
 
     Returns:
         How many items there were.
@@ -51,7 +60,7 @@ def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str
     Raises:
         ManifestError: If the manifest or an item, named by its index, is invalid. Nothing is imported then.
     """
-    records = _records(manifest)
+    records, texts = _records(manifest, private)
     if not records:
         return 0
     events = _events(data, records)
@@ -60,26 +69,47 @@ def import_manifest(data: Dataset, manifest: Any, results_dir: Path, run_id: str
         check_open(data, run_id)
         for record in records:
             _bring_file(data, record, root)
-        if run_id is not None:
-            data.append(events, run=run_id, sync=False)
-        else:
-            data.secure(record.path for record in records)
-            data.append_run(events)
+        try:
+            keep(data.private, texts)
+            if run_id is not None:
+                data.append(events, run=run_id, sync=False)
+            else:
+                data.secure(record.path for record in records)
+                data.append_run(events)
+        except BaseException:
+            take_back_private(data, records)
+            raise
     return len(records)
 
 
-def _records(manifest: Any) -> list[ArtifactRecord]:
-    """The record of every item, checked."""
-    records, left = [], _VALUES
+def _records(manifest: Any, private: Collection[str]) -> tuple[list[ArtifactRecord], dict[str, bytes]]:
+    """The record of every item, checked, and the files of what they withhold from the log."""
+    records: list[ArtifactRecord] = []
+    left, texts = _VALUES, dict[str, bytes]()
     for index, item in enumerate(_items(manifest)):
-        records.append(_record(index, item))
+        names = {*private, *_private_before(index, item)}
+        records.append(_record(index, item, names))
         left -= _values(records[-1].params)
         if records[-1].meta_config is not None:
             left -= _values(records[-1].meta_config.source_models)
             left -= _values(records[-1].meta_config.feature_columns)
         if left < 0:
             raise ManifestError(f"item {index} of the manifest: {_TOO_MUCH}")
-    return records
+        try:
+            texts |= withhold(records[-1], fields(records[-1], names))
+        except InvalidInputError as error:
+            raise ManifestError(f"item {index} of the manifest: {error}") from error
+    return records, texts
+
+
+def _private_before(index: int, item: Any) -> list[str]:
+    """What an exported item says of its fields: they are as private here."""
+    known = item.get("private") if isinstance(item, Mapping) else None
+    if known is None:
+        return []
+    if not isinstance(known, Mapping | list) or not all(isinstance(field, str) for field in known):
+        raise ManifestError(f"item {index} of the manifest is invalid: private has no names of fields")
+    return [field.removeprefix(PARAMS) for field in known]
 
 
 def _events(data: Dataset, records: list[ArtifactRecord]) -> list[AnyEvent]:
@@ -125,38 +155,40 @@ def _items(manifest: Any) -> list[Any]:
     return manifest
 
 
-def _record(index: int, item: Any) -> ArtifactRecord:
+def _record(index: int, item: Any, private: Collection[str]) -> ArtifactRecord:
     """The record of an item, checked."""
     try:
         if not isinstance(item, Mapping):
             raise ManifestError(f"it is a {type(item).__name__}, not a dict")
-        fields = dict(item)
-        params, meta_config = fields.pop("params", None), fields.pop("meta_config", None)
-        if not fields.get("artifact_id"):
-            fields["artifact_id"] = _generated_id(index, fields)
-        fields.setdefault("content_hash", fields.get("hash", ""))
-        if isinstance(fields.get("artifact_type"), str):
-            check_type(fields["artifact_type"])
-        record = ArtifactRecord.from_dict(fields)
+        said = dict(item)
+        params, meta_config = said.pop("params", None), said.pop("meta_config", None)
+        said.pop("private", None)
+        if not said.get("artifact_id"):
+            said["artifact_id"] = _generated_id(index, said)
+        said.setdefault("content_hash", said.get("hash", ""))
+        if isinstance(said.get("artifact_type"), str):
+            check_type(said["artifact_type"])
+        record = ArtifactRecord.from_dict(said)
         record.meta_config = None if meta_config is None else _config(meta_config)
-        _check(record)
+        _check(record, private)
         if params is not None and not isinstance(params, Mapping):
             raise ManifestError(f"params is a {type(params).__name__}, not a dict")
     except (ValueError, TypeError, RecursionError) as error:
         raise ManifestError(f"item {index} of the manifest is invalid: {error}") from error
     record.params = normalize(params) if params else {}
-    if "pipeline_id" not in fields and not record.pipeline_id:
+    if "pipeline_id" not in said and not record.pipeline_id:
         record.pipeline_id, fold = split_artifact_id(record.artifact_id)
         record.fold_id = fold if record.fold_id is None else record.fold_id
     return record
 
 
-def _check(record: ArtifactRecord) -> None:
+def _check(record: ArtifactRecord, private: Collection[str]) -> None:
     """Nothing of an item is trusted."""
     check_id(record.artifact_id)
     check_relative(record.path)
-    for what in ("content_hash", "chain_path", "pipeline_id", "custom_name", "class_name"):
+    for what in ("content_hash", "chain_path", "pipeline_id", "class_name"):
         check_text(what, getattr(record, what), empty=True)
+    check_text(CUSTOM_NAME, record.custom_name, empty=True, private=CUSTOM_NAME in private)
     for source in record.depends_on:
         check_text("a dependency's id", source)
     if record.artifact_id in record.depends_on:

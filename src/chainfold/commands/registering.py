@@ -1,7 +1,7 @@
 """Registering: from an object and what is said about it to an entry in the log."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ import msgspec
 
 from chainfold.blobs import generate_filename, longer_filename
 from chainfold.chain import OperatorChain
+from chainfold.commands.erasing import take_back_private
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
 from chainfold.errors import (
@@ -21,8 +22,9 @@ from chainfold.errors import (
 from chainfold.events import ArtifactRegistered
 from chainfold.grammar import UNPRINTABLE, whole_number, whole_numbers
 from chainfold.params import normalize
+from chainfold.private import fields, keep, present, withhold
 from chainfold.projections import RunState, Sight
-from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
+from chainfold.records import CUSTOM_NAME, ArtifactRecord, ArtifactType, MetaModelConfig
 from chainfold.serializers import Serialized, serialize
 
 _CONTROL: Final = re.compile(f"[{UNPRINTABLE}]")
@@ -43,18 +45,20 @@ class _Blob(msgspec.Struct, frozen=True):
     is_known: bool
 
 
-def check_text(what: str, text: str, *, empty: bool = False) -> str:
-    """The text, if it can be an id or a name.
+def check_text(what: str, text: str, *, empty: bool = False, private: bool = False) -> str:
+    """The text, if it can be an id or a name. What is `private` is not quoted.
 
     Raises:
         InvalidInputError: If it is no text, is empty, or has control characters.
     """
     if not isinstance(text, str):
-        raise InvalidInputError(f"{what} must be a string, not {type(text).__name__}: {text!r:.80}")
+        shown = "" if private else f": {text!r:.80}"
+        raise InvalidInputError(f"{what} must be a string, not {type(text).__name__}{shown}")
     if not text and not empty:
         raise InvalidInputError(f"{what} is empty")
     if _CONTROL.search(text):
-        raise InvalidInputError(f"{what} {text!r:.200} has control characters")
+        shown = "" if private else f" {text!r:.200}"
+        raise InvalidInputError(f"{what}{shown} has control characters")
     return text
 
 
@@ -87,8 +91,11 @@ def draft(
     params: Any,
     meta_config: MetaModelConfig | None,
     custom_name: str | None,
+    private: Collection[str] = (),
 ) -> ArtifactRecord:
     """A record of what the caller said, checked, sharing nothing with it; content and place are still open.
+
+    What is private is all there: it is withheld when it is registered.
 
     Raises:
         InvalidInputError: Naming what is wrong.
@@ -109,7 +116,7 @@ def draft(
         content_hash="",
         path="",
         artifact_type=check_type(artifact_type),
-        custom_name=check_text("custom_name", custom_name or "", empty=True),
+        custom_name=check_text("custom_name", custom_name or "", empty=True, private=CUSTOM_NAME in private),
         depends_on=sources,
         params=normalize(params) if params is not None else {},
         meta_config=config,
@@ -163,9 +170,17 @@ def locate_by_chain(record: ArtifactRecord, chain_path: str, source_index: int |
 
 
 def register(
-    data: Dataset, record: ArtifactRecord, obj: Any, *, format_hint: str | None, run_id: str | None
+    data: Dataset,
+    record: ArtifactRecord,
+    obj: Any,
+    *,
+    format_hint: str | None,
+    run_id: str | None,
+    private: Collection[str] = (),
 ) -> tuple[int, ArtifactRecord]:
     """Store an object's bytes, then the fact; outside a run both are durable when it returns.
+
+    The fields that are named as private are withheld from the log; the record that is returned has them.
 
     Returns:
         The row of the registration, and its record; `record` is used up.
@@ -182,6 +197,8 @@ def register(
     record.content_hash = digest_of(content.data)
     record.format, record.format_version = content.format, content.format_version
     record.class_name, record.size_bytes = content.class_name, len(content.data)
+    params, custom_name = record.params, record.custom_name
+    texts = withhold(record, fields(record, private)) if private else {}
     folded, blob = _sought(data, record, content, look=False)
     aside = None if blob.is_there else data.blobs.write_aside(content.data, sync=run_id is None)
     try:
@@ -197,12 +214,14 @@ def register(
             record.path = blob.path
             event = data.registration(record, reused=blob.is_there)
             try:
+                keep(data.private, texts)
                 aside = _place(data, blob, aside, sync=run_id is None)
                 (entry,) = data.append([event], run=run_id, sync=run_id is None)
             except BaseException:
                 _take_back(data, blob)
+                take_back_private(data, [record])
                 raise
-            record.created_at = entry.at
+            record.created_at, record.params, record.custom_name = entry.at, params, custom_name
             return len(data.projections.visibility) - 1, record
     finally:
         if aside is not None:
@@ -229,7 +248,9 @@ def register_again(data: Dataset, row: int, run_id: str | None) -> tuple[int, Ar
 
 
 def repetition(data: Dataset, row: int) -> ArtifactRegistered:
-    """The event that repeats a registration of the past.
+    """The event that repeats a registration of the past, inside `writing`.
+
+    What it withheld is withheld again; what was erased of that stays erased.
 
     Raises:
         NotFoundError: If its blob is gone or has changed.
@@ -241,7 +262,10 @@ def repetition(data: Dataset, row: int) -> ArtifactRegistered:
         )
     record.created_at = ""
     position = data.projections.visibility.positions[row]
-    return data.registration(record, reused=True, restored_from=position)
+    texts = withhold(record, present(record))
+    event = data.registration(record, reused=True, restored_from=position)
+    keep(data.private, texts)  # with a salt of its own: who erases one does not take the other's
+    return event
 
 
 def check_open(data: Dataset, run_id: str | None) -> None:

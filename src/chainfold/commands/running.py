@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from chainfold.commands.erasing import forget, sweep_private
 from chainfold.commands.registering import open_run
 from chainfold.dataset import Dataset, new_run_id
 from chainfold.errors import BlobNotFoundError, CorruptionError, InvalidInputError, StorageError
@@ -91,6 +92,10 @@ def commit(data: Dataset, run_id: str) -> list[int]:
             paths += [path for path, _ in data.blobs.scan()]
         reason: SweepReason = "purged" if purges else "deleted"
         data.sweep_after(entry, paths, reason)
+        if purges:
+            sweep_private(data, "purged", entry)
+        elif doomed:
+            forget(data, doomed, "deleted", entry)
     return rows
 
 
@@ -109,6 +114,7 @@ def roll_back(data: Dataset, run_id: str, reason: RollbackReason, detail: str = 
         rows, count = run.rows, len(run.own)
         (entry,) = data.append([RunRolledBack(reason, detail)], run=run_id, sync=True)
         data.sweep_after(entry, brought_in_vain(data, rows), "rolled-back")
+        forget(data, rows, "rolled-back", entry)
     return count
 
 

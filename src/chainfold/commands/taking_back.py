@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 
 from chainfold.commands.collecting import deletions
+from chainfold.commands.erasing import forget
 from chainfold.commands.registering import repetition
 from chainfold.dataset import Dataset
 from chainfold.errors import NotFoundError
@@ -100,3 +101,4 @@ def _sweep_brought(data: Dataset, mine: set[int], cause: Entry | None) -> None:
         data.sweep_after(cause, brought, "rolled-back")
     else:  # all of it was superseded or deleted before: only files are left to take back
         data.sweep(brought, "rolled-back")
+    forget(data, sorted(mine), "rolled-back", cause)

@@ -14,6 +14,7 @@ from chainfold.events import (
     BlobsSwept,
     DatasetPurged,
     Entry,
+    PrivateErased,
     RunCommitted,
     RunRolledBack,
     check_event,
@@ -33,7 +34,7 @@ _LEAST_RESERVE_BYTES: Final = 4 << 10
 _SECTOR_BYTES: Final = 512
 _CHUNK_BYTES: Final = 1 << 20
 _CLOSING: Final = (RunCommitted, RunRolledBack)
-_FREEING: Final = (ArtifactsDeleted, DatasetPurged, BlobsSwept, RunRolledBack)
+_FREEING: Final = (ArtifactsDeleted, DatasetPurged, BlobsSwept, PrivateErased, RunRolledBack)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 logger = logging.getLogger(__name__)

@@ -50,10 +50,11 @@ REGISTERED: Final[Mapping[str, KeysOf]] = {
     "step": lambda record: (step_key(record.pipeline_id, record.step_index),),
     "source": lambda record: dict.fromkeys(record.depends_on),
 }
-"""The indexes of registrations, by row. Beside them are `run`, `alias` and `sweep`."""
+"""The indexes of registrations, by row. Beside them are `run`, `alias`, `sweep` and `erased`."""
 
 
-_KINDS: Final = {kind: number << 60 for number, kind in enumerate((*REGISTERED, "run", "alias", "sweep"))}
+_OTHERS: Final = ("run", "alias", "sweep", "erased")
+_KINDS: Final = {kind: number << 60 for number, kind in enumerate((*REGISTERED, *_OTHERS))}
 _SHIFT = 4
 """Bits of a digest that are not kept: a kind's number is there instead."""
 _ALL_BITS: Final = 2**64 - 1

@@ -114,6 +114,7 @@ def write_snapshot(
         projections.aliases.names(),
         projections.paths.swept_all_at,
         index.collisions(),
+        projections.erasures.last,
     )
     writer.finish(mark, state)
 

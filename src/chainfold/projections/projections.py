@@ -17,6 +17,7 @@ from chainfold.events import (
     BlobsSwept,
     DatasetPurged,
     Entry,
+    PrivateErased,
     RunCommitted,
     RunRolledBack,
     RunStarted,
@@ -24,6 +25,7 @@ from chainfold.events import (
 from chainfold.projections.aliases import Aliases
 from chainfold.projections.chains import Chains
 from chainfold.projections.columns import columns_on
+from chainfold.projections.erasures import Erasures
 from chainfold.projections.index import Index
 from chainfold.projections.keys import REGISTERED, Key, hashed
 from chainfold.projections.paths import Paths
@@ -62,7 +64,9 @@ class Projections:
         self.runs = Runs(self.columns, snapshot, self.source)
         self.aliases = Aliases(self.columns, snapshot, self.source)
         self.totals = Totals(self.columns)
-        self.indexes = [*registered.values(), self.runs.index, self.aliases.index, self.paths.sweeps]
+        self.erasures = Erasures(snapshot, self.source)
+        others = (self.runs.index, self.aliases.index, self.paths.sweeps, self.erasures.index)
+        self.indexes = [*registered.values(), *others]
         self._older = len(self.visibility)
         self._ids_of_rows: list[str] = []  # of those since the snapshot
 
@@ -71,7 +75,7 @@ class Projections:
         for entry in entries:
             self.apply(entry)
 
-    def apply(self, entry: Entry) -> None:  # noqa: C901 - one case for each kind of event, on purpose
+    def apply(self, entry: Entry) -> None:  # noqa: C901, PLR0912 - one case for each kind of event, on purpose
         """Take in the entry at position `size`."""
         self.size = entry.position + 1
         match entry.event:
@@ -96,6 +100,9 @@ class Projections:
                     run.alias_moves.append((alias, artifact_id, entry.position))
                 else:
                     self.aliases.point(alias, artifact_id, self.size, entry.position)
+            case PrivateErased(paths=paths):
+                for path in paths:
+                    self.erasures.erase(path, entry.position)
             case _:
                 assert_never(entry.event)
 
@@ -232,6 +239,7 @@ class Projections:
             "open": [msgspec.structs.asdict(run) for run in self.runs.all_open()],
             "aliases": self.aliases.all(self.size),
             "swept": self.paths.swept_all_at,
+            "erased": self.erasures.last,
         }
 
 

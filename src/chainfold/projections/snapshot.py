@@ -77,12 +77,14 @@ class State(msgspec.Struct):
         aliases: Names of all aliases that ever pointed somewhere.
         swept_all_at: Position of the last purge that took every file.
         collisions: Hashes that keys of more than one text have.
+        erased_at: Position of the last event that erased private files.
     """
 
     open_runs: list[RunState] = msgspec.field(default_factory=list)
     aliases: list[str] = msgspec.field(default_factory=list)
     swept_all_at: int | None = None
     collisions: list[int] = msgspec.field(default_factory=list)
+    erased_at: int | None = None
 
 
 class Footer(msgspec.Struct):

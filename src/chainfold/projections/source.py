@@ -95,7 +95,7 @@ class Source:
         line = self._whole_log().line(self._positions[row])
         record, details, is_flat = decode_record(line)
         packed = None
-        if is_flat and not details:
+        if is_flat and not details and not record.private:
             try:
                 packed = _pack(record)
             except (OverflowError, ValueError):

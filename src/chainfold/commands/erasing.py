@@ -1,0 +1,171 @@
+"""Erasing what is private: an event first, then the bytes go, at once and for all times."""
+
+import contextlib
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from chainfold.artifact_ids import named
+from chainfold.dataset import Dataset, in_chunks
+from chainfold.errors import ChainfoldError, CorruptionError, NotFoundError, StorageError
+from chainfold.events import Entry, ErasureReason, PrivateErased
+from chainfold.private import clear_new, discard, is_path, paths_of, read
+from chainfold.records import PARAMS, ArtifactRecord
+
+_PATHS_BYTES: Final = 48_000
+"""Of paths in one event: well below the limit of an entry."""
+
+
+def erase_private(data: Dataset, artifact_id: str, names: Sequence[str] | None) -> int:
+    """Erase what registrations of an id withheld from the log, whatever has become of them.
+
+    What a process that died has left of it goes too.
+
+    Returns:
+        How many values were erased.
+
+    Raises:
+        NotFoundError: If no registration of that id withheld such a field.
+        StorageError: If the system refuses; what an event has erased is not read again all the same.
+    """
+    with data.writing():
+        asked: dict[str, None] = {}
+        known: set[str] = set()
+        for row in data.projections.ids.rows(artifact_id):
+            for field, path in paths_of(data.projections.source.decoded(row).record).items():
+                known.add(field.removeprefix(PARAMS))
+                if names is None or field.removeprefix(PARAMS) in names:
+                    asked[path] = None
+        unknown = sorted(set(names or ()) - known)
+        if unknown or not known:
+            what = f"no private field {named(unknown)}" if unknown else "no private fields"
+            raise NotFoundError(
+                f"artifact {artifact_id!r} has {what}: what was not marked private when it was registered is "
+                f"in the log, and cannot be erased"
+            )
+        pending = [path for path in asked if data.projections.erasures.erased_at(path) is None]
+        if pending:
+            _erase(data, pending, "requested")
+        else:
+            data.secure_log()  # it may be gone by an entry that a power cut would undo
+        _clear(data, [path for path, _ in data.private.scan() if is_path(path, artifact_id)])
+    return len(pending)
+
+
+def forget(data: Dataset, rows: Iterable[int], reason: ErasureReason, cause: Entry | None) -> None:
+    """Erase what registrations withheld whose files go, inside `writing`; as far as it is there.
+
+    What is the cause is durable, and stands: if the system refuses, it is only warned about.
+    """
+    if not data.files.has_folder(data.private.folder):
+        return
+    paths: list[str] = []
+    for row in rows:
+        withheld = paths_of(data.projections.source.decoded(row).record).values()
+        paths += [path for path in withheld if data.private.size(path) is not None]
+    _erase_after(data, paths, reason, cause)
+
+
+def sweep_private(data: Dataset, reason: ErasureReason, cause: Entry | None = None) -> None:
+    """Erase all that nothing live and no open run has withheld, inside `writing`.
+
+    A damaged file, of which that is not known, stays, unless nothing is live.
+    """
+    if not data.files.has_folder(data.private.folder):
+        return
+    own = {row for run in data.projections.runs.all_open() for row in run.own.values()}
+    is_empty = not own and not data.projections.totals.at(data.projections.size).artifacts
+    unwanted, unknown = [], []
+    for path, _ in sorted(data.private.scan()):
+        if not is_path(path):
+            continue
+        rows = None if is_empty else _rows_of(data, path)
+        if data.projections.erasures.erased_at(path) is not None or rows == []:
+            unknown.append(path)
+        elif is_empty or (
+            rows is not None
+            and not any(row in own or data.projections.visibility.is_live(row) for row in rows)
+        ):
+            unwanted.append(path)
+    _erase_after(data, unwanted, reason, cause)
+    with contextlib.suppress(StorageError):
+        _clear(data, unknown)
+
+
+def take_back_private(data: Dataset, records: Sequence[ArtifactRecord]) -> None:
+    """Remove the private files of registrations that did not come to be, unless they did all the same."""
+    if not any(record.private for record in records):
+        return
+    try:
+        with data.writing():
+            for record in records:
+                paths = paths_of(record).values()
+                in_vain = [path for path in paths if not data.withholders(record.artifact_id, path)]
+                discard(data.private, in_vain)
+    except (OSError, ChainfoldError):
+        return  # what refused the registrations refuses this too: the collector will find the files
+
+
+def finish_if_possible(data: Dataset) -> None:
+    """Remove the files of an erasure whose process died; where that is not possible it is left to others."""
+    with contextlib.suppress(ChainfoldError):
+        _finish(data)
+
+
+def _finish(data: Dataset) -> None:
+    last = data.projections.erasures.last
+    if last is None:
+        return
+    event = data.log.entry(last).event
+    left = [
+        path for path in getattr(event, "paths", ()) if is_path(path) and data.private.size(path) is not None
+    ]
+    if left:
+        with data.writing():
+            _clear(data, left)
+
+
+def _erase_after(data: Dataset, paths: Sequence[str], reason: ErasureReason, cause: Entry | None) -> None:
+    try:
+        _erase(data, paths, reason, None if cause is None else cause.position)
+    except StorageError as error:
+        warnings.warn(
+            f"private values that nothing needs any more could not be erased: {error}. "
+            f"delete_orphaned_artifacts(dry_run=False) does it",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _erase(data: Dataset, paths: Sequence[str], reason: ErasureReason, cause: int | None = None) -> None:
+    for chunk in in_chunks(paths, _PATHS_BYTES, lambda path: len(path) + 3):
+        data.append([PrivateErased(chunk, reason, cause)], sync=True)
+        _remove(data, chunk)
+
+
+def _remove(data: Dataset, paths: Sequence[str]) -> None:
+    """Remove files; that is durable when this returns: a power cut must not bring them back."""
+    gone = [path for path in paths if data.private.remove(path)]
+    if gone:
+        data.private.sync_names(gone)
+
+
+def _clear(data: Dataset, paths: Sequence[str]) -> None:
+    """Remove those files that were erased, or that no entry names, and what never got a name."""
+    clear_new(data.private)
+    _remove(data, [path for path in paths if _is_unwanted(data, path)])
+
+
+def _is_unwanted(data: Dataset, path: str) -> bool:
+    return data.projections.erasures.erased_at(path) is not None or _rows_of(data, path) == []
+
+
+def _rows_of(data: Dataset, path: str) -> list[int] | None:
+    """The registrations that withheld what a file has; None if it cannot be read."""
+    try:
+        text = read(data.private, path)
+    except CorruptionError:
+        return None
+    if text is None:
+        return []
+    return data.withholders(text.artifact_id, path)
