@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin
+from unittest import mock
 
 import msgspec
 import pytest
@@ -25,6 +26,7 @@ from chainfold.errors import ChainfoldError
 from chainfold.events import AnyEvent
 from chainfold.log import SEGMENT_BYTES
 from chainfold.params import normalize, to_wire
+from chainfold.private import withhold
 from chainfold.projections import NEVER
 from chainfold.records import ArtifactRecord, MetaModelConfig
 
@@ -108,6 +110,16 @@ def test_the_worked_example_is_right() -> None:
             reader.checked(damaged, "wheat")
 
 
+def test_the_worked_example_of_a_private_field_is_right() -> None:
+    (data,) = re.findall(r"^\{\"format\":\"chainfold private 1.*\}$", FORMAT, re.MULTILINE)
+    commitment, tag = sha256(data.encode()).hexdigest(), sha256(b"p:0").hexdigest()[:16]
+    assert f"`sha256:{commitment}`" in FORMAT
+    assert f"`{tag}-{commitment}.json`" in FORMAT
+    record = ArtifactRecord("p:0", "", "", params={"operator": "Ann"})
+    with mock.patch("chainfold.private.salt", bytes):  # zeros
+        assert withhold(record, ["params.operator"]) == {f"{tag}-{commitment}.json": data.encode()}
+
+
 def test_the_registry_reads_the_worked_example(workspace: Path) -> None:
     (workspace / "log" / "wheat" / "segments").mkdir(parents=True)
     (workspace / "binaries" / "wheat").mkdir(parents=True)
@@ -169,6 +181,8 @@ COMMANDS = st.one_of(
     st.tuples(st.just("alias"), WHO, st.sampled_from(["best", "last"]), st.none() | IDS),
     st.tuples(st.just("restore"), WHO, IDS, st.integers(0, 9)),
     st.tuples(st.just("import"), WHO, IDS),
+    st.tuples(st.just("register privately"), WHO, IDS, st.integers(0, 3), PARAMS),
+    st.tuples(st.just("erase"), WHO, IDS, st.sampled_from([None, ["name"], ["custom_name"]])),
 )
 
 
@@ -179,7 +193,7 @@ def opened(workspace: Path, segment_bytes: int) -> ArtifactRegistry:
     return registry
 
 
-def obey(registry: ArtifactRegistry, command: tuple[Any, ...]) -> None:  # noqa: C901 - one case a command
+def obey(registry: ArtifactRegistry, command: tuple[Any, ...]) -> None:  # noqa: C901, PLR0912 - one case a command
     """Do as told; what the registry refuses is not done."""
     match command:
         case "register", _, artifact_id, content, params, source:
@@ -187,6 +201,14 @@ def obey(registry: ArtifactRegistry, command: tuple[Any, ...]) -> None:  # noqa:
             if "large" in params:
                 params = {"large": "x" * 70_000}
             registry.register({"content": content}, artifact_id, "model", sources, params)
+        case "register privately", _, artifact_id, content, params:
+            said = {**params, "name": params or "Ann"}
+            private = ["name", "custom_name"]
+            registry.register(
+                {"content": content}, artifact_id, "model", params=said, custom_name="Bea", private=private
+            )
+        case "erase", _, artifact_id, fields:
+            registry.erase_private(artifact_id, fields)
         case "start", _:
             registry.start_run()
         case "commit", _:
@@ -216,6 +238,18 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+def add_private(fields: dict[str, Any], values: dict[str, Any], erased: dict[str, int]) -> None:
+    """What the files beside the log say of a record, and what the log says of those that are gone."""
+    fields["private"] = {
+        name: {**told, "erased_by": erased.get(name)} for name, told in fields["private"].items()
+    }
+    for name, value in values.items():
+        if name == "custom_name":
+            fields["custom_name"] = value
+        else:
+            fields["params"] = {**fields["params"], name.removeprefix("params."): value}
+
+
 def agree(workspace: Path) -> None:
     """What the reader says of every size is what the registry says."""
     read = Reader(workspace, "wheat")
@@ -239,7 +273,9 @@ def agree(workspace: Path) -> None:
                 theirs = live[record.artifact_id]
                 assert record.created_at == (theirs.record["created_at"] or theirs.at)
                 expected = {**theirs.record, "created_at": record.created_at, "params": read.params(theirs)}
-                assert canonical({"meta_config": None, **record.to_dict()}) == canonical(expected)
+                add_private(expected, *read.private(theirs))
+                found = {"meta_config": None, "private": {}, **record.to_dict()}
+                assert canonical(found) == canonical(expected)
         assert read.live(len(read.entries)).keys() == {each.artifact_id for each in read.live(10**9).values()}
 
 
@@ -256,8 +292,21 @@ MEANWHILE: Final[list[tuple[Any, ...]]] = [
 ]
 
 
+# One of two registrations is erased by a rollback, both on request, and what is restored from them stays so.
+ERASED: Final[list[tuple[Any, ...]]] = [
+    ("register privately", 0, "p$000000000000:0", 0, {}),
+    ("start", 1),
+    ("register privately", 1, "p$000000000000:0", 1, {"a": math.nan}),
+    ("roll back", 1),
+    ("restore", 0, "p$000000000000:0", 0),
+    ("erase", 1, "p$000000000000:0", ["name"]),
+    ("restore", 0, "p$000000000000:0", 0),
+]
+
+
 @settings(max_examples=60)
 @example(MEANWHILE, SEGMENT_BYTES)
+@example(ERASED, SEGMENT_BYTES)
 @example([*MEANWHILE[:5], *MEANWHILE[6:]], SEGMENT_BYTES)
 @given(
     st.lists(COMMANDS, min_size=5, max_size=30),

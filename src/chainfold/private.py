@@ -111,11 +111,14 @@ def withhold(record: ArtifactRecord, which: Iterable[str]) -> dict[str, bytes]:
     return files
 
 
+salt: Final = os.urandom
+"""Where salts come from: what is written with one that others know hides nothing."""
+
+
 def _encoded(artifact_id: str, field: str, value: Any) -> bytes:
-    salt = os.urandom(_SALT_BYTES).hex()
     wire = to_wire({"value": value})["value"]
     try:
-        data = msgspec.json.encode(_Text(FORMAT, artifact_id, field, salt, wire))
+        data = msgspec.json.encode(_Text(FORMAT, artifact_id, field, salt(_SALT_BYTES).hex(), wire))
     except (TypeError, ValueError, OverflowError):
         data = b""  # what refused it may quote it
     if not 0 < len(data) <= _LIMIT_BYTES:

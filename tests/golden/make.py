@@ -1,7 +1,7 @@
-"""Makes the golden workspace of the present format version: `PYTHONPATH=src python -m tests.golden.make`.
+"""Makes the newest golden workspace: `PYTHONPATH=src python -m tests.golden.make`.
 
-To be run once for a version, when the format changes. What earlier versions left stays for ever, and
-always replays.
+To be run once, when the format changes: then what it fills goes to a folder of a new number. What earlier
+releases left stays for ever, and always replays.
 Times, ids of runs, actors and owners are fixed, so the same release gives the same bytes.
 """
 
@@ -24,32 +24,44 @@ from chainfold import ArtifactRegistry
 from chainfold.commands import running
 from chainfold.log import lines
 
-FOLDER: Final = Path(__file__).parent / "1"
+FOLDER: Final = Path(__file__).parent
 START: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
-KEPT: Final = ("log/*/segments/*", "log/*/checkpoint", "log/*/details/*", "binaries/*/*")
+KEPT: Final = (
+    "log/*/segments/*",
+    "log/*/checkpoint",
+    "log/*/details/*",
+    "log/*/private/*.json",
+    "binaries/*/*",
+)
 TOTALS: Final = ("total_artifacts", "unique_files", "total_size_bytes", "log_entries", "log_bytes")
 TYPES: Final = ("model", "transformer", "splitter", "encoder", "meta_model")
 
 
-def main() -> None:
-    """Make the workspace, say what must be read from it, and keep both."""
+def main(number: str = "2") -> None:
+    """Make a workspace, say what must be read from it, and keep both."""
+    target_folder, names = FOLDER / number, sorted(WORKSPACES[number])
     with tempfile.TemporaryDirectory() as folder, fixed():
         workspace = Path(folder) / "workspace"
-        fill_wheat(workspace)
-        fill_barley(workspace)
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        for fill in WORKSPACES[number].values():
+            fill(workspace)
+        shutil.rmtree(target_folder, ignore_errors=True)
         kept = sorted(path for pattern in KEPT for path in workspace.glob(pattern))
         for path in kept:
-            target = FOLDER / path.relative_to(workspace)
+            target = target_folder / path.relative_to(workspace)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         expected = {
             "files": {path.relative_to(workspace).as_posix(): digest_of(path) for path in kept},
-            "datasets": {name: answers(workspace, name) for name in ("barley", "wheat")},
+            "datasets": {name: answers(target_folder, workspace, name) for name in names},
         }
-    kinds = {entry["kind"] for name in ("barley", "wheat") for entry in reader.Reader(FOLDER, name).entries}
+    kinds = {
+        entry["kind"]
+        for each, datasets in WORKSPACES.items()
+        for name in datasets
+        for entry in reader.Reader(FOLDER / each, name).entries
+    }
     assert kinds == set(reader.KINDS), set(reader.KINDS) - kinds
-    (FOLDER / "expected.json").write_text(printed(expected) + "\n", "utf-8", newline="\n")
+    (target_folder / "expected.json").write_text(printed(expected) + "\n", "utf-8", newline="\n")
 
 
 def printed(value: Any, depth: int = 0) -> str:
@@ -71,7 +83,7 @@ def digest_of(path: Path) -> str:
 @contextlib.contextmanager
 def fixed() -> Iterator[None]:
     """A clock that counts seconds, and names that are the same everywhere."""
-    seconds, runs = itertools.count(), itertools.count(1)
+    seconds, runs, salts = itertools.count(), itertools.count(1), itertools.count(1)
 
     def now(last: str) -> str:
         time = START + timedelta(seconds=next(seconds))
@@ -83,8 +95,12 @@ def fixed() -> Iterator[None]:
     def owner() -> str:
         return "lab-3:4711"
 
+    def salt(length: int) -> bytes:
+        return next(salts).to_bytes(length, "big")
+
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(lines, "now", now))
+        stack.enter_context(mock.patch("chainfold.private.salt", salt))
         for module in ("chainfold.dataset", "chainfold.commands.running"):
             stack.enter_context(mock.patch(f"{module}.new_run_id", run_id))
             stack.enter_context(mock.patch(f"{module}.owner_name", owner))
@@ -212,9 +228,51 @@ def fill_barley(workspace: Path) -> None:
         crash(registry)
 
 
-def answers(workspace: Path, dataset: str) -> dict[str, Any]:
+def fill_rye(workspace: Path) -> None:
+    """What is withheld: live, restored, imported, of a run, and erased for each reason."""
+    private = ["operator", "custom_name"]
+    said: dict[str, Any] = {"operator": "Ann Doe", "note": ["free text", float("nan")], "n": 3}
+    with opened(workspace, "rye", "p") as registry:
+        registry.register([1], "p:1:all", "model", params=said, custom_name="Ann's", private=private)
+        registry.register([2], "p:2:all", "model", params=said, private=["note"])
+        first = registry.position
+        registry.register([3], "p:1:all", "model", params=said, private=["operator"])  # supersedes
+        registry.restore("p:1:all", first)
+        registry.erase_private("p:2:all")
+        registry.restore("p:2:all", first)  # what was erased stays so
+        with registry.run():
+            registry.register([4], "p:4:all", "model", custom_name="Bea's", private=["custom_name"])
+        with contextlib.suppress(RuntimeError), registry.run():
+            registry.register([5], "p:5:all", "model", params=said, private=["operator"])
+            fail()
+        registry.register([6], "q:6:all", "model", params=said, private=["operator"])
+        registry.delete_pipeline_artifacts("q", delete_files=True)
+        large = {"operator": "Ann Doe", "vocabulary": "ä" * 32_300}
+        registry.register([7], "p:7:all", "encoder", params=large, private=["operator"])
+        registry.import_from_manifest(registry.export_to_manifest(private=True), workspace)
+        registry.erase_private("p:1:all", ["operator"])
+        registry.delete_orphaned_artifacts(dry_run=False)
+
+
+def fill_oats(workspace: Path) -> None:
+    """A purge takes what is withheld, too."""
+    said = {"operator": "Ann Doe", "n": 3}
+    with opened(workspace, "oats", "p") as registry:
+        registry.register([1], "p:1:all", "model", params=said, private=["operator"])
+        registry.purge_dataset_artifacts(confirm=True)
+        registry.register([2], "p:2:all", "model", params=said)
+
+
+WORKSPACES: Final = {
+    "1": {"wheat": fill_wheat, "barley": fill_barley},
+    "2": {"oats": fill_oats, "rye": fill_rye},
+}
+"""By number, the datasets of each, and what fills them."""
+
+
+def answers(folder: Path, workspace: Path, dataset: str) -> dict[str, Any]:
     """What every size must answer; two readers must agree on it."""
-    read = reader.Reader(FOLDER, dataset)
+    read = reader.Reader(folder, dataset)
     with mock.patch("chainfold.registry.reap_if_possible"), opened(workspace, dataset, "") as registry:
         report = registry.verify()
         found = answered(registry, len(read.entries))
