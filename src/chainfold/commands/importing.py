@@ -87,7 +87,7 @@ def _records(manifest: Any, private: Collection[str]) -> tuple[list[ArtifactReco
     records: list[ArtifactRecord] = []
     left, texts = _VALUES, dict[str, bytes]()
     for index, item in enumerate(_items(manifest)):
-        names = {*private, *_private_before(index, item)}
+        names = tuple(dict.fromkeys([*private, *_private_before(index, item)]))
         records.append(_record(index, item, names))
         left -= _values(records[-1].params)
         if records[-1].meta_config is not None:
