@@ -4,6 +4,7 @@ It shares no code with what it checks. It counts the entries that each command a
 seen after each of them, so that any moment of the past can be asked. A file is known by its bytes' digest.
 """
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ class Registration:
     """One registration, and what has become of it."""
 
     fields: dict[str, Any]
-    """The record as plain types; `created_at` is None until it is known."""
+    """The record as plain types; `created_at`, and commitments to what is private, are None until known."""
     value: Any
     position: int
     run: str | None
@@ -47,6 +48,31 @@ class Registration:
     def end(self, standing: str, size: int, by: str) -> None:
         self.standing, self.removed_at, self.removed_by = standing, size, by
 
+    def kept(self, names: Sequence[str] | None = None) -> list[str]:
+        """The private fields, of some names, that were not erased."""
+        private = self.fields.get("private", {})
+        return [
+            each
+            for each, told in private.items()
+            if told["erased_by"] is None and (names is None or each.removeprefix("params.") in names)
+        ]
+
+    def erase(self, position: int, names: Sequence[str] | None = None) -> None:
+        """What was withheld is gone for all who look, whenever they look."""
+        for each in self.kept(names):
+            self.fields["private"][each]["erased_by"] = position
+            if each == "custom_name":
+                self.fields["custom_name"] = ""
+            else:
+                del self.fields["params"][each.removeprefix("params.")]
+
+    def repeated(self) -> dict[str, Any]:
+        """The fields of a registration that says the same: what it withholds has files of its own."""
+        fields = copy.deepcopy({**self.fields, "created_at": None})
+        for each in self.kept():
+            fields["private"][each]["commitment"] = None
+        return fields
+
 
 @dataclass(eq=False)
 class Run:
@@ -59,6 +85,7 @@ class Run:
     all: list[Registration] = field(default_factory=list)
     doomed: dict[Registration, str] = field(default_factory=dict)
     unwanted: set[str] = field(default_factory=set)
+    forgets: list[Registration] = field(default_factory=list)
     purges: bool = False
     moves: list[tuple[str, str | None]] = field(default_factory=list)
 
@@ -231,6 +258,7 @@ class Oracle:
             self._point(name, target)
         self._keep()
         self._sweep(self.files if run.purges else run.unwanted)
+        self._forget(self._unneeded() if run.purges else run.forgets)
 
     def roll_back(self, run: Run) -> int:
         """What a run did never was; files go that nobody outside of runs ever saw."""
@@ -241,6 +269,7 @@ class Oracle:
         self._keep()
         digests = {each.digest for each in run.all}
         self._sweep(each for each in digests if each in self.files and not _was_seen(self.files[each]))
+        self._forget(run.all)
         return len(run.own)
 
     def reap(self, keep: Run | None = None) -> None:
@@ -297,6 +326,8 @@ class Oracle:
             run.doomed.update(dict.fromkeys(self.live(), "dataset-purged"))
             run.purges = True
         self._keep()
+        if run is None:
+            self._forget(self._unneeded())
         return gone
 
     def orphans(self) -> list[Registration]:
@@ -307,6 +338,17 @@ class Oracle:
     def delete_orphans(self) -> None:
         """The files that nothing refers to go."""
         self._sweep(list(self.files))
+        self._forget(self._unneeded())
+
+    def erase_private(self, artifact_id: str, names: Sequence[str] | None) -> int | None:
+        """What registrations of an id withheld is erased; how many values were, None if that is refused."""
+        mine = [each for each in self.registrations if each.id == artifact_id]
+        known = {name.removeprefix("params.") for each in mine for name in each.fields.get("private", ())}
+        if not known or not known.issuperset(names or ()):
+            return None
+        count = sum(len(each.kept(names)) for each in mine)
+        self._forget(mine, names)
+        return count
 
     def set_alias(self, run: Run | None, name: str, target: str | None) -> None:
         """A name moves; in a run when that commits."""
@@ -324,7 +366,7 @@ class Oracle:
     def restore(self, run: Run | None, registration: Registration) -> Registration:
         """A registration of the past is repeated."""
         self._grow()
-        return self._register(run, {**registration.fields, "created_at": None}, registration.value)
+        return self._register(run, registration.repeated(), registration.value)
 
     def import_all(self, run: Run | None, items: Sequence[Registration]) -> None:
         """Registrations of the past come from a manifest: as a run of their own, outside of one."""
@@ -337,7 +379,11 @@ class Oracle:
             self._plain()  # started
         for each in items:
             self._grow()
-            self._register(within, dict(each.fields), each.value)
+            fields = each.repeated()
+            fields["created_at"] = each.fields["created_at"]
+            kept = {name: fields["private"][name] for name in each.kept()}
+            fields.pop("private", None)
+            self._register(within, {**fields, "private": kept} if kept else fields, each.value)
         if run is None:
             self.commit(within)
 
@@ -359,6 +405,7 @@ class Oracle:
                 lost += self._return_first(run, [_not_of(each.replaced, alone)])[1]
             self.commit(run)
         self._sweep_brought_by(alone)
+        self._forget(alone)
         return len(mine), lost
 
     def take_back_in_run(self, run: Run, alone: Sequence[Registration]) -> tuple[int, list[Registration]]:
@@ -377,6 +424,7 @@ class Oracle:
             self._keep()
         lost = [each for _, ways_back in ways for each in self._return_first(run, ways_back)[1]]
         self._sweep_brought_by(alone)
+        self._forget(alone)
         return len(mine), lost
 
     def _return_first(
@@ -429,6 +477,7 @@ class Oracle:
         else:
             run.doomed.update(dict.fromkeys(gone, "artifacts-deleted"))
             run.unwanted.update(each.digest for each in gone if files)
+            run.forgets += [each for each in gone if files]
             gone = [each for each in run.own.values() if wanted(each)]
             for each in gone:
                 del run.own[each.id]
@@ -436,6 +485,7 @@ class Oracle:
         self._keep()
         if files:
             self._sweep(each.digest for each in gone)
+            self._forget(gone)
 
     def _sweep(self, digests: Iterable[str]) -> None:
         """Files go that nothing needs: one entry, if any does."""
@@ -444,6 +494,19 @@ class Oracle:
         if gone:
             for digest in gone:
                 del self.files[digest]
+            self._plain()
+
+    def _unneeded(self) -> list[Registration]:
+        """The registrations that nobody sees."""
+        needed = [*self.live(), *(each for run in self.open_runs() for each in run.own.values())]
+        return [each for each in self.registrations if each not in needed]
+
+    def _forget(self, some: Iterable[Registration], names: Sequence[str] | None = None) -> None:
+        """What they withheld is erased: one entry, if any has something left."""
+        gone = [each for each in some if each.kept(names)]
+        for each in gone:
+            each.erase(self.size, names)
+        if gone:
             self._plain()
 
     def _point(self, name: str, target: str | None) -> None:

@@ -55,6 +55,7 @@ BRANCHES: tuple[list[int] | None, ...] = (None, [], [0], [0, 1])
 CONTENTS = ({"n": 0}, {"n": 1}, [1, 2], ["x", None], 7)
 KINDS = ("model", "transformer", "meta_model")
 ALIASES = ("production", "candidate")
+PRIVATE = ((), ("who",), ("who", "custom_name"))
 IDS = tuple(
     artifact_id(pipeline, chain, fold) for pipeline in PIPELINES for chain in CHAINS for fold in FOLDS
 )
@@ -150,6 +151,11 @@ class Comparison:
             expected.fields["created_at"] = found[
                 "created_at"
             ]  # registered by a command that returns no record
+        for name, told in expected.fields.get("private", {}).items():
+            if told["commitment"] is None:
+                told["commitment"] = found["private"][name][
+                    "commitment"
+                ]  # likewise, and nobody can foretell it
         assert found == expected.fields
 
     def all_same(self, records: list[ArtifactRecord], expected: list[Registration]) -> None:
@@ -241,6 +247,14 @@ class Comparison:
         """What is on disk is what should be there."""
         paths = {each.fields["path"] for each in self.oracle.files.values()}
         assert {path.name for path in folder.glob("*")} == paths
+
+    def private(self, folder: Path) -> None:
+        """What is withheld and not erased is on disk, each in a file of its own, and nothing else."""
+        kept = [each.fields["private"][name] for each in self.oracle.registrations for name in each.kept()]
+        digests = {f"sha256:{path.stem.partition('-')[2]}" for path in folder.glob("*.json")}
+        assert len(digests) == len(kept)
+        assert digests.issuperset(told["commitment"] for told in kept if told["commitment"] is not None)
+        assert list(folder.glob("new/*")) == []
 
 
 class Registries(RuleBasedStateMachine):
@@ -398,8 +412,18 @@ class Registries(RuleBasedStateMachine):
         kind=st.sampled_from(("model", "encoder")),
         path=st.sampled_from(tuple(PLACES)),
         sources=st.lists(any_ids | ids, max_size=2, unique=True),
+        private=st.sampled_from(PRIVATE),
     )
-    def register(self, number: int, name: str, content: int, kind: str, path: str, sources: list[str]) -> Any:
+    def register(
+        self,
+        number: int,
+        name: str,
+        content: int,
+        kind: str,
+        path: str,
+        sources: list[str],
+        private: tuple[str, ...],
+    ) -> Any:
         slot, registry = self.opened(number)
         step, branch, source, substep = PLACES[path]
         said: dict[str, Any] = {
@@ -413,12 +437,20 @@ class Registries(RuleBasedStateMachine):
             "source_index": source,
             "substep_index": substep,
             "depends_on": sources,
-            "params": self.params(),
+            "params": {**self.params(), "who": "Ann"},
+            "custom_name": "Q",
         }
         problem = self.problem(slot, name, kind, sources)
         with maybe_raises(problem):
             record = registry.register(
-                CONTENTS[content], name, kind, depends_on=sources, params=said["params"], chain_path=path
+                CONTENTS[content],
+                name,
+                kind,
+                depends_on=sources,
+                params=said["params"],
+                chain_path=path,
+                custom_name="Q",
+                private=private,
             )
         if problem is not None:
             return multiple()
@@ -706,11 +738,18 @@ class Registries(RuleBasedStateMachine):
         items = self.oracle.past(size).live
         if not all(map(self.oracle.can_restore, items)):
             return  # accepted too, but then what is live does not load
-        manifest = registry.as_of(size).export_to_manifest()
+        manifest = registry.as_of(size).export_to_manifest(private=True)
         with maybe_raises(RunClosedError if slot.stale and items else None):
             registry.import_from_manifest(manifest, self.workspace)
         if not slot.stale:
             self.oracle.import_all(slot.run, items)
+
+    @rule(number=actors, name=ids, names=st.none() | st.sampled_from(PRIVATE))
+    def erase_private(self, number: int, name: str, names: tuple[str, ...] | None) -> None:
+        _, registry = self.opened(number)
+        expected = self.oracle.erase_private(name, names)
+        with maybe_raises(NotFoundError if expected is None else None):
+            assert registry.erase_private(name, names) == expected
 
     @rule(number=actors)
     def look_closely(self, number: int) -> None:
@@ -737,6 +776,7 @@ class Registries(RuleBasedStateMachine):
                 self.comparison.stats(slot.registry, eyes, self.oracle.size)
                 self.comparison.loads(slot.registry, eyes)
         self.comparison.files(self.workspace / "binaries" / "wheat")
+        self.comparison.private(self.workspace / "log" / "wheat" / "private")
         self.in_order = True
 
     def teardown(self) -> None:

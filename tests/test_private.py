@@ -183,7 +183,8 @@ def test_what_is_misspelt_is_refused(workspace: Path, registry: ArtifactRegistry
 
 def test_errors_do_not_quote_it(workspace: Path, registry: ArtifactRegistry) -> None:
     """Else the log would have it: a run that an error ends says which."""
-    for name in (TEXT + "\n", 7):
+    names: tuple[Any, ...] = (TEXT + "\n", 7)
+    for name in names:
         with pytest.raises(InvalidInputError) as raised, registry.run():
             registry.register([1], ID, "model", custom_name=name, private=["custom_name"])
         assert TEXT not in str(raised.value)

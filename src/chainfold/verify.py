@@ -104,7 +104,7 @@ def _proven(
     log = LogReader(data.folder, data.name, data.files)
     stack.callback(log.close)
     if type(data.files) is not LocalFiles:  # one that is derived may read otherwise
-        return log, Projections()
+        return log, Projections(log)
     try:
         rebuilt = stack.enter_context(Rebuilt(data.folder, data.name, jobs))
         projections = Projections(log, rebuilt.snapshot())
@@ -115,7 +115,7 @@ def _proven(
         logger.debug("the log of %r is read line by line: %s", data.name, error)
     again = LogReader(data.folder, data.name, data.files)
     stack.callback(again.close)
-    return again, Projections()
+    return again, Projections(again)
 
 
 def _check_snapshot(

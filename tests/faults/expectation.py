@@ -6,6 +6,7 @@ no code with what it checks.
 """
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from tests.faults.workload import DATASET, Message, Registration, content, mine,
 
 from chainfold import ArtifactRegistry
 from chainfold.dataset import Dataset
+from chainfold.events import PrivateErased
 from chainfold.storage import Files
 
 State = dict[str, Any]
@@ -38,7 +40,7 @@ def after(state: State, command: Sequence[Any]) -> State:
         aliases = {name: target for name, target in aliases.items() if target is not None}
     else:
         assert what in {"undone", "import", "collect"}, command
-    return {"live": live, "aliases": aliases}
+    return {"live": live, "aliases": aliases, "private": state["private"]}
 
 
 class Expectation:
@@ -54,7 +56,7 @@ class Expectation:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.states: list[State] = [{"live": {}, "aliases": {}}]
+        self.states: list[State] = [{"live": {}, "aliases": {}, "private": {}}]
         self.pending: Sequence[Any] | None = None
         self.acknowledged: list[Registration] = []
         self.sure = True
@@ -115,13 +117,19 @@ def observed(registry: ArtifactRegistry, name: str) -> State:
         assert registry.load(artifact_id) == content(number), f"{artifact_id} is not what was registered"
         live[artifact_id] = (number, serial)
     aliases = {alias: target for alias, target in registry.aliases().items() if owner(alias) == name}
-    return {"live": live, "aliases": aliases}
+    private = {
+        record.artifact_id: record.params.get("who")
+        for record in registry.iter_records()
+        if record.private and owner(record.artifact_id) == name
+    }
+    return {"live": live, "aliases": aliases, "private": private}
 
 
 def check(workspace: Path, expectations: Iterable[Expectation], files: Files | None = None) -> None:
     """All that was acknowledged is there, nothing is there by half, and the dataset works on."""
     with ArtifactRegistry(workspace, DATASET, actor="checker", storage=files) as registry:
         assert registry.verify().ok, registry.verify().findings
+        _check_erasures(registry)
         for each in expectations:
             found = observed(registry, each.name)
             assert found in each.possible(), (
@@ -136,8 +144,32 @@ def check(workspace: Path, expectations: Iterable[Expectation], files: Files | N
         assert report.ok, report.findings
         assert [each for each in report.findings if each.kind == "orphan"] == []
         live = {record.path for record in registry.iter_records()}
+        _check_private(registry)
     present = {path for path, _ in Dataset(workspace, DATASET, files=files).blobs.scan()}
     assert present == live, "files that nothing needs are left, or files are missing"
+
+
+def _check_erasures(registry: ArtifactRegistry) -> None:
+    """Whoever opens a dataset finishes an erasure that was begun."""
+    erased = {
+        path
+        for entry in registry.events(kinds="private-erased")
+        if isinstance(entry.event, PrivateErased)
+        for path in entry.event.paths
+    }
+    left = erased.intersection(path for path, _ in registry._data.private.scan())
+    assert not left, f"{left} were erased, and are there"
+
+
+def _check_private(registry: ArtifactRegistry) -> None:
+    """After the collector there is what live records withhold, and nothing else."""
+    wanted = {
+        f"{sha256(record.artifact_id.encode()).hexdigest()[:16]}-{each.commitment.removeprefix('sha256:')}.json"
+        for record in registry.iter_records()
+        for each in record.private.values()
+        if each.erased_by is None
+    }
+    assert {path for path, _ in registry._data.private.scan()} == wanted, "private files are left, or missing"
 
 
 def _check_history(registry: ArtifactRegistry, expected: Expectation) -> None:

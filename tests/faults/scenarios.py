@@ -72,6 +72,33 @@ def with_a_file_gone() -> MemoryDisk:
     return disk
 
 
+def registered_privately(registry: ArtifactRegistry, artifact_id: str, number: int, serial: int) -> None:
+    params = {"c": number, "serial": serial, "who": f"Ann {serial}"}
+    private = ["who", "custom_name"]
+    registry.register(content(number), artifact_id, "model", params=params, custom_name="x", private=private)
+
+
+def with_private() -> MemoryDisk:
+    """As `begun`, with private fields of what is live, and of what it has superseded."""
+    disk = begun()
+    registry = opened(MemoryFiles(disk))
+    registered_privately(registry, "a-1:0:all", 6, 20)
+    registered_privately(registry, "a-1:0:all", 7, 21)
+    registered_privately(registry, "a-1:1:all", 7, 22)
+    return disk
+
+
+def with_a_private_run() -> MemoryDisk:
+    """As `with_private`, and a run whose process was killed."""
+    disk = with_private()
+    files = MemoryFiles(disk)
+    registry = opened(files)
+    registry.start_run()
+    registered_privately(registry, "a-1:0:all", 8, 23)
+    files.die()
+    return disk
+
+
 def command(*words: Any) -> Act:
     """One of a writer's commands."""
 
@@ -132,6 +159,30 @@ def dying_in_a_run(registry: ArtifactRegistry) -> None:
     register(registry, "a-2:0:all", 9, 51)
 
 
+def privately(*words: Any) -> Act:
+    """A registration with private fields, alone or in a run that ends as it is told."""
+    how, *more = words
+
+    def act(registry: ArtifactRegistry) -> None:
+        if how != "alone":
+            registry.start_run()
+        registered_privately(registry, *more)
+        if how == "commit":
+            registry.end_run()
+        elif how == "roll back":
+            registry.cleanup_failed_run()
+
+    return act
+
+
+def erasing(registry: ArtifactRegistry) -> None:
+    registry.erase_private("a-1:0:all")
+
+
+def importing_privately(registry: ArtifactRegistry) -> None:
+    registry.import_from_manifest(registry.export_to_manifest(private=True), ROOT)
+
+
 SCENARIOS: Final[dict[str, tuple[Callable[[], MemoryDisk], Act]]] = {
     "first of all": (MemoryDisk, command("register", "a-0:0:all", 1, 1)),
     "register": (begun, command("register", "a-0:0:all", 8, 50)),
@@ -157,6 +208,16 @@ SCENARIOS: Final[dict[str, tuple[Callable[[], MemoryDisk], Act]]] = {
     "register in doubt": (begun, registering_in_doubt),
     "restore in doubt": (with_a_file_gone, restoring_in_doubt),
     "import": (begun, command("import", "a-1:0:all")),
+    "register privately": (begun, privately("alone", "a-0:0:all", 8, 50)),
+    "commit privately": (begun, privately("commit", "a-0:0:all", 8, 50)),
+    "roll back privately": (with_private, privately("roll back", "a-1:0:all", 8, 50)),
+    "reap a private run": (with_a_private_run, command("collect")),
+    "erase": (with_private, erasing),
+    "restore privately": (with_private, lambda registry: registry.restore("a-1:0:all", 11)),
+    "import privately": (with_private, importing_privately),
+    "delete privately": (with_private, command("delete", "a-1", True)),
+    "collect privately": (with_private, command("collect")),
+    "purge privately": (with_private, command("purge")),
 }
 
 

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from tests.faults.scenarios import SCENARIOS, Scenario, dying, power_cuts
 
+from chainfold import registry
+from chainfold.blobs import BlobStore
+from chainfold.commands import registering
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError
 from chainfold.log import LocalLog
@@ -116,6 +119,11 @@ def _append_without_sync(self: LocalLog, events: Any, *, actor: str, run: Any = 
     return APPEND(self, events, actor=actor, run=run, sync=False)
 
 
+def _keep_without_sync(store: BlobStore, files: dict[str, bytes]) -> None:
+    for path, data in files.items():
+        store.name(store.write_aside(data, sync=False), path)
+
+
 SYNC_FOLDER, WRITE_NEW, APPEND = MemoryFiles.sync_folder, MemoryFiles.write_new, LocalLog.append
 PLANTED: dict[str, tuple[str, Any, str, Any]] = {
     "the log is not synced": ("register", MemoryFile, "sync", _forget),
@@ -125,6 +133,9 @@ PLANTED: dict[str, tuple[str, Any, str, Any]] = {
     "a new segment's name is not synced": ("first of all", MemoryFiles, "sync_folder", _forget_segments),
     "files go before the event is durable": ("delete", LocalLog, "append", _append_without_sync),
     "what was kept is not synced": ("register in doubt", Dataset, "secure", _forget),
+    "what is private is not synced": ("register privately", registering, "keep", _keep_without_sync),
+    "it goes before the event is durable": ("erase", LocalLog, "append", _append_without_sync),
+    "an erasure is not finished": ("erase", registry, "finish_if_possible", _forget),
 }
 
 
