@@ -22,6 +22,6 @@ def document_folder() -> Iterator[None]:
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/design/privacy.md"],
     fixtures=["document_folder"],
 ).pytest()

@@ -577,10 +577,15 @@ def test_what_comes_back_from_a_backup_is_not_believed(workspace: Path, registry
     assert holders(workspace) == []
 
 
-def test_whoever_opens_it_next_finishes_an_erasure(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("saves", [False, True])
+def test_whoever_opens_it_next_finishes_an_erasure(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, *, saves: bool
+) -> None:
     def die(*_: object) -> None:
         raise Crash
 
+    if saves:  # what is left to do is known from a snapshot as well
+        save_often(monkeypatch)
     with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
         say(registry)
         with monkeypatch.context() as patch, pytest.raises(Crash):

@@ -151,10 +151,15 @@ def paths_of(record: ArtifactRecord) -> dict[str, str]:
     }
 
 
-def is_path(path: str, artifact_id: str | None = None) -> bool:
-    """Whether a file has the name of a private field; of an artifact's, if one is given."""
-    match = _PATH.match(path)
-    return match is not None and (artifact_id is None or match[1] == _tag(artifact_id))
+def is_path(path: str) -> bool:
+    """Whether a file has the name of a private field."""
+    return _PATH.match(path) is not None
+
+
+def files_of(store: BlobStore, artifact_id: str) -> list[str]:
+    """The files that are there for private fields of an artifact, whatever the log knows of them."""
+    tag = _tag(artifact_id)
+    return [path for path, _ in store.scan() if path.startswith(tag) and is_path(path)]
 
 
 def _tag(artifact_id: str) -> str:

@@ -9,7 +9,7 @@ from chainfold.artifact_ids import named
 from chainfold.dataset import Dataset, in_chunks
 from chainfold.errors import ChainfoldError, CorruptionError, NotFoundError, StorageError
 from chainfold.events import Entry, ErasureReason, PrivateErased
-from chainfold.private import clear_new, discard, is_path, paths_of, read
+from chainfold.private import clear_new, discard, files_of, is_path, paths_of, read
 from chainfold.records import PARAMS, ArtifactRecord
 
 _PATHS_BYTES: Final = 48_000
@@ -48,7 +48,7 @@ def erase_private(data: Dataset, artifact_id: str, names: Sequence[str] | None) 
             _erase(data, pending, "requested")
         else:
             data.secure_log()  # it may be gone by an entry that a power cut would undo
-        _clear(data, [path for path, _ in data.private.scan() if is_path(path, artifact_id)])
+        _clear(data, files_of(data.private, artifact_id))
     return len(pending)
 
 
