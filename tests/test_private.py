@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pickle
 from collections.abc import Iterator
 from hashlib import sha256
@@ -211,6 +212,8 @@ def test_it_is_not_shown_in_passing(registry: ArtifactRegistry) -> None:
     shown = record.without_private()
     assert (shown.params, shown.custom_name, shown.private) == ({"n": 3}, "", record.private)
     assert record.params["operator"] == TEXT
+    assert ArtifactRecord.from_dict(record.to_dict()) == record
+    assert ArtifactRecord.from_dict(shown.to_dict()) == shown
 
 
 # Committing
@@ -534,6 +537,23 @@ def test_an_import_keeps_private_what_the_registry_does(workspace: Path) -> None
 
 
 # When something goes wrong
+
+
+@pytest.mark.damages
+@pytest.mark.skipif(os.name == "nt", reason="needs the right to make links")
+def test_a_link_out_of_the_workspace_is_not_followed(workspace: Path, registry: ArtifactRegistry) -> None:
+    say(registry)
+    elsewhere = workspace.parent / "elsewhere"
+    for path in private_files(workspace):
+        path.replace(elsewhere)
+        path.symlink_to(elsewhere)
+    with pytest.raises(CorruptionError, match="has changed"):
+        registry.resolve(ID)
+    assert {each.kind for each in registry.verify().findings} == {"changed"}
+    registry.delete_orphaned_artifacts(dry_run=False)
+    assert registry.erase_private(ID) == 3
+    assert private_files(workspace) == []
+    assert elsewhere.exists()
 
 
 @pytest.mark.damages

@@ -133,7 +133,7 @@ def test_blocks_of_zeros_and_of_others(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\0", b"\0" * 4_096, b"{}" * 64, b"chainfold snapshot 2\n".ljust(96, b"\0")]
+    "content", [b"", b"\0", b"\0" * 4_096, b"{}" * 64, b"chainfold snapshot 3\n".ljust(96, b"\0")]
 )
 def test_what_is_none_at_all(
     dataset: Path, expected: dict[str, Any], caplog: pytest.LogCaptureFixture, content: bytes
@@ -144,7 +144,7 @@ def test_what_is_none_at_all(
 
 def test_another_format(dataset: Path, expected: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     path = files_in(dataset)[0]
-    replaced(path, path.read_bytes().replace(b"snapshot 2", b"snapshot 1"))
+    replaced(path, path.read_bytes().replace(b"snapshot 3", b"snapshot 2"))
     check(dataset, expected, caplog)
 
 

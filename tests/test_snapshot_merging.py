@@ -197,10 +197,11 @@ def test_a_saved_state_is_the_lived_one_at_any_step(tmp_path: Path) -> None:
 
 def test_the_hashes_of_keys_are_those_of_the_format() -> None:
     """Whoever changes them must change the format's number too: older snapshots would find nothing."""
-    assert FORMAT == 2
+    assert FORMAT == 3
     assert hashed("id", "p:1:all") == 189504941949382715
     assert hashed("step", ("p", "1")) == 8394403570875128793
     assert hashed("sweep", "ä.joblib") == 13199002120509827624
+    assert hashed("erased", "ä.json") == 14788610262503786196
 
 
 class Listed(Paths):

@@ -263,7 +263,7 @@ def read(store: BlobStore, path: str) -> _Text | None:
         text = _decoder.decode(data)
     except FileNotFoundError:
         return None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, InvalidInputError):  # the last: a link leads out
         raise CorruptionError(changed) from None
     if text.format != FORMAT or _tag(text.artifact_id) != match[1]:
         raise CorruptionError(changed)

@@ -268,3 +268,18 @@ def test_deleting_makes_room_on_a_full_disk(drawn: list[str], seed: int, how: st
     with opened(MemoryFiles(disk)) as again:
         assert again.verify().ok
         assert again.rebuild()
+
+
+@pytest.mark.parametrize("room", [0, 1, 100, 300, 1_000])
+def test_what_is_private_can_be_erased_on_a_full_disk(room: int) -> None:
+    """However full it is: room is kept for the event, and then the files go."""
+    disk = MemoryDisk()
+    with opened(MemoryFiles(disk)) as registry:
+        said = {"operator": "Grete Hopper"}
+        registry.register([1], "a-0:0:all", "model", params=said, private=["operator"])
+        disk.capacity_bytes = disk.used_bytes() + room
+        with pytest.raises(StorageError, match="The disk is full"):
+            registry.register([2], "a-0:1:all", "model", params=said | {"x": "x" * 2_000}, private=["x"])
+        assert registry.erase_private("a-0:0:all") == 1
+        assert registry.verify().ok
+    assert not any(b"Grete Hopper" in file.data for _, file in disk.walk())

@@ -1,6 +1,6 @@
 r"""A snapshot: the projections of a log's first entries, in one file that is read where it lies.
 
-    chainfold snapshot 2\n            padded to 64 bytes
+    chainfold snapshot 3\n            padded to 64 bytes
     the sections                      arrays, each from a multiple of 64 bytes on
     the sums                          of all blocks of all sections, in order
     the footer                        JSON: which log, how far, where the sections are, what is open
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 MAGIC: Final = f"chainfold snapshot {FORMAT}\n".encode().ljust(64, b"\0")
 ALIGNMENT: Final = 64
 TRAILER: Final = struct.Struct("<QQQ8s")

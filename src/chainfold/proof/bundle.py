@@ -23,6 +23,7 @@ PROVES: Final = (
     "They register the artifact and all its sources, directly or not, under the names that it was made from.",
     "Each registration has the digest of the bytes that were registered.",
     "An entry that is named as `shown` made the registration visible: itself, or the commit of its run.",
+    "A private field of a registration is the digest of a file: who has the file can compare it.",
     "An entry that is named as `ended` superseded or deleted the registration.",
 )
 PROVES_NOT: Final = (
