@@ -231,7 +231,7 @@ def fill_barley(workspace: Path) -> None:
 def fill_rye(workspace: Path) -> None:
     """What is withheld: live, restored, imported, of a run, and erased for each reason."""
     private = ["operator", "custom_name"]
-    said: dict[str, Any] = {"operator": "Ann Doe", "note": ["free text", float("nan")], "n": 3}
+    said: dict[str, Any] = {"operator": "Ann Doe", "note": ["free text", float("inf")], "n": 3}
     with opened(workspace, "rye", "p") as registry:
         registry.register([1], "p:1:all", "model", params=said, custom_name="Ann's", private=private)
         registry.register([2], "p:2:all", "model", params=said, private=["note"])
