@@ -31,6 +31,9 @@ NAMES = (
     "roll back",
     "delete",
     "take back",
+    "register privately",
+    "roll back privately",
+    "erase",
     "collect",
     "recover",
 )
