@@ -64,6 +64,35 @@ def test_what_is_proven_is_what_a_reader_finds(
     other.close()
 
 
+@pytest.mark.damages
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_log_alone_is_checked_as_with_all_else(
+    workspace: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same findings of the log, and not one of anything beside it."""
+    (first, *_) = fill(workspace)
+    monkeypatch.setattr(checking, "PARALLEL_BYTES", 0)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        registry.register([0], "p:1:all", "model")
+        kept = registry.checkpoint()
+        registry.register([1], "p:1:all", "model")
+        for file in (workspace / "binaries" / "wheat").iterdir():
+            file.unlink()
+        assert not registry.verify(jobs=jobs)
+        done: list[tuple[int, int]] = []
+        report = registry.verify(lambda *some: done.append(some), jobs=jobs, since=kept, blobs=False)
+        assert (report.findings, report.entries) == ([], registry.position)
+        assert report.root == registry.verify().root
+        assert done[-1][0] == done[-1][1] == len(done) > 3
+        first.write_bytes(first.read_bytes().replace(b"alias-1", b"alias-i"))
+        found, whole = (registry.verify(jobs=jobs, blobs=blobs).findings for blobs in (False, True))
+        assert found
+        assert all(finding in whole for finding in found)
+        changed = kept.replace("\n" + kept.splitlines()[2], "\n" + "A" * 43 + "=")
+        assert "rewritten" in [each.kind for each in registry.verify(since=changed, blobs=False).findings]
+    first.write_bytes(first.read_bytes().replace(b"alias-i", b"alias-1"))
+
+
 def _refused(*_: object) -> None:
     raise OddError("not this time")
 

@@ -33,7 +33,7 @@ from chainfold.proof.provable import Anchor, checkpoint_of, size_of
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
 from chainfold.storage import Files
 from chainfold.trust import Trust
-from chainfold.verify import Progress, Report, verify
+from chainfold.verify import Progress, Report, verify, verify_log
 from chainfold.view import RegistryView
 
 
@@ -466,19 +466,26 @@ class ArtifactRegistry(RegistryView):
         return self._data.rebuild()
 
     def verify(
-        self, progress: Progress | None = None, *, jobs: int = -1, since: str | bytes | None = None
+        self,
+        progress: Progress | None = None,
+        *,
+        jobs: int = -1,
+        since: str | bytes | None = None,
+        blobs: bool = True,
     ) -> Report:
         """Check the whole dataset against what its log says. It reads everything anew and changes nothing.
 
         Args:
-            progress: Called with how many artifacts are done, and of how many.
+            progress: Called with how many artifacts (without blobs: segments) are done, and of how many.
             jobs: Threads that read and hash files; -1 for as many as there are cores.
             since: A checkpoint that was kept: whether anything before it has been changed is told, too.
+            blobs: Whether to check more than the log: the blobs, and what else lies beside it.
 
         Raises:
             InvalidInputError: If `since` is no checkpoint of this log.
         """
-        return verify(self._data, progress, jobs, None if since is None else checkpoint_of(self._data, since))
+        known = None if since is None else checkpoint_of(self._data, since)
+        return (verify if blobs else verify_log)(self._data, progress, jobs, known)
 
     def close(self) -> None:
         """Let go of all files; a run that this registry still owns is rolled back."""

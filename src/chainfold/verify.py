@@ -12,7 +12,7 @@ from chainfold.checks import Finding, withheld_findings, withheld_wrong
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, CorruptionError
 from chainfold.events import Entry, decode_entry
-from chainfold.log import QUARANTINE, Checkpoint, LogReader, has_passed
+from chainfold.log import QUARANTINE, Checkpoint, LogReader, has_passed, proven
 from chainfold.projections import NOW, Projections, Sight
 from chainfold.projections.merging import fingerprint
 from chainfold.projections.rebuilding import Rebuilt
@@ -78,7 +78,7 @@ def verify(
     findings: list[Finding] = []
     with contextlib.ExitStack() as stack:
         log, projections = _proven(data, jobs, findings, stack)
-        findings += _check_log(log, projections)
+        findings += _read_on(log, projections.apply)
         findings += _check_checkpoint(log)
         findings += _check_since(log, since)
         check = _Artifacts(data, log, Sight(projections), jobs)
@@ -91,6 +91,42 @@ def verify(
         findings += withheld_findings(data, log, projections, check.told)
         findings += _moved_aside(data)
         return Report(data.name, log.size, log.root().hex(), check.artifacts, check.files, findings)
+
+
+def verify_log(
+    data: Dataset, progress: Progress | None = None, jobs: int = -1, since: Checkpoint | None = None
+) -> Report:
+    """Check the log of a dataset alone: sums, order, times, and the Merkle root of its checkpoint.
+
+    Nothing is folded, and no other file is looked at: it takes a tenth of the time of `verify`.
+
+    Args:
+        data: The dataset.
+        progress: Called with how many segments are done, and of how many.
+        jobs: See `verify`.
+        since: See `verify`.
+    """
+    log = LogReader(data.folder, data.name, data.files)
+    try:
+        if type(data.files) is LocalFiles:  # as in `_proven`
+            log = _resumed(data, log, jobs, progress)
+        findings = list(_read_on(log, lambda _: None))
+        findings += _check_checkpoint(log)
+        findings += _check_since(log, since)
+        return Report(data.name, log.size, log.root().hex(), 0, 0, findings)
+    finally:
+        log.close()
+
+
+def _resumed(data: Dataset, log: LogReader, jobs: int, progress: Progress | None) -> LogReader:
+    """A reader behind all that is proven good at once; a new one, at the beginning, if anything is odd."""
+    try:
+        if log.resume(*proven(data.folder, data.name, jobs, progress)):
+            return log
+    except Exception as error:  # noqa: BLE001 - whatever is odd, the log tells it line by line
+        logger.debug("the log of %r is read line by line: %s", data.name, error)
+    log.close()
+    return LogReader(data.folder, data.name, data.files)
 
 
 def _proven(
@@ -140,7 +176,8 @@ def _check_snapshot(
         known.release()
 
 
-def _check_log(log: LogReader, projections: Projections) -> Iterator[Finding]:
+def _read_on(log: LogReader, take: Callable[[Entry], None]) -> Iterator[Finding]:
+    """What is wrong with the lines that were not read yet; the good ones are handed on."""
     last = log.mark().last_at
     try:
         for entry in log.catch_up():
@@ -149,7 +186,7 @@ def _check_log(log: LogReader, projections: Projections) -> Iterator[Finding]:
                     "error", "time", f"entry {entry.position}", f"is from {entry.at}, before {last}"
                 )
             last = entry.at
-            projections.apply(entry)
+            take(entry)
     except ChainfoldError as error:
         yield Finding("error", error.code, f"entry {log.size}", str(error))
     if log.damage is not None:

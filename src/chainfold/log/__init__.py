@@ -1,7 +1,7 @@
 """A dataset's ordered facts: lines, segments, sums, the Merkle tree and the checkpoint."""
 
 from chainfold.log.appending import QUARANTINE, RESERVE_BYTES, LocalLog
-from chainfold.log.checking import OddError, has_passed
+from chainfold.log.checking import OddError, has_passed, proven
 from chainfold.log.checkpoint import Checkpoint
 from chainfold.log.checkpoint import parse as parse_checkpoint
 from chainfold.log.lines import ENTRY_LIMIT, time_text
@@ -24,5 +24,6 @@ __all__ = [
     "OddError",
     "has_passed",
     "parse_checkpoint",
+    "proven",
     "time_text",
 ]

@@ -257,6 +257,34 @@ def check_segment(task: Task, see: Callable[[list[bytes], list[Placed]], None] |
     return checked
 
 
+def proven(
+    folder: Path, dataset: str, jobs: int, progress: Callable[[int, int], None] | None = None
+) -> tuple[LogMark, "array[int]"]:
+    """The place that a log comes to, and where each entry begins, if all whole lines of it are good.
+
+    Args:
+        folder: The dataset's folder of the log.
+        dataset: Its name.
+        jobs: As in `in_order`.
+        progress: Called with how many segments are done, and of how many.
+
+    Raises:
+        OddError: If there are none, or anything is odd.
+        Exception: If something cannot be read, or a process died.
+    """
+    tasks, size = segments_of(folder, dataset)
+    if not tasks:
+        raise OddError("there are no entries")
+    joined = Joined(dataset)
+    for number, (task, checked) in enumerate(
+        zip(tasks, in_order(check_segment, tasks, size, jobs), strict=True), 1
+    ):
+        joined.add(task, checked)
+        if progress is not None:
+            progress(number, len(tasks))
+    return joined.mark(), joined.offsets
+
+
 def _chunks(reader: Reader) -> Iterator[list[bytes]]:
     """The whole lines of a file, some at a time, without line ends."""
     end = 0
