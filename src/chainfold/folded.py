@@ -56,6 +56,7 @@ class Folded:
         log: The log.
         projections: What is folded of it.
         mutex: Held by whoever looks at these, or changes them.
+        block: Held by the thread whose registrations stand or fall together.
         is_in_doubt: What is held may not be what the log says: an interrupt, or a fork, came in the middle.
 
     Raises:
@@ -65,6 +66,7 @@ class Folded:
     def __init__(self, folder: Path, name: str, files: Files, segment_bytes: int) -> None:
         self.folder, self.name, self.files = folder, name, files
         self.mutex = threading.RLock()
+        self.block = threading.RLock()
         self._segment_bytes = segment_bytes
         self._snapshots = Snapshots(folder, name, files)
         self._patience = 1
@@ -267,6 +269,7 @@ class Folded:
     def _after_fork(self) -> None:
         """In the child: another thread of the parent may have been in the middle of anything."""
         self.mutex = threading.RLock()
+        self.block = threading.RLock()
         self.is_in_doubt = True
 
 

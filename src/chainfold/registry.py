@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -83,6 +84,7 @@ class ArtifactRegistry(RegistryView):
         self.manifest_manager = manifest_manager
         self._run: Run | None = None
         self._alone: list[int] = []
+        self._block = threading.local()  # its rows: those of the open `all_or_nothing` in each thread
         self._process = os.getpid()
         reap_if_possible(self._data)
         finish_if_possible(self._data)
@@ -285,6 +287,37 @@ class ArtifactRegistry(RegistryView):
             if self._run is run:
                 self._abandon(error)
             raise
+
+    @contextlib.contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """A block whose registrations stand or fall together: a run, or a part of the run that is open.
+
+        In an open run, also one that was joined, an exception takes back what this block, in this thread, has
+        registered; the run goes on. Without one the block is a run of its own. Threads that share the
+        registry take turns, so that none of them gets into the run of another's block.
+
+        Raises:
+            ConflictError: If another thread opens a run in the same moment.
+        """
+        with self._data.block:
+            if self._run is None:
+                with self.run():
+                    yield
+                return
+            outer, rows = getattr(self._block, "rows", None), list[int]()
+            self._block.rows = rows
+            try:
+                yield
+            except BaseException:
+                if self._run is not None:
+                    with contextlib.suppress(ChainfoldError):
+                        take_back_in_run(self._data, rows, self._run.run_id)
+                rows.clear()
+                raise
+            finally:
+                self._block.rows = outer
+                if outer is not None:
+                    outer += rows
 
     def start_run(self) -> None:
         """Begin a run that `end_run` commits and `cleanup_failed_run` rolls back.
@@ -511,6 +544,9 @@ class ArtifactRegistry(RegistryView):
             self._data, record, obj, format_hint=format_hint, run_id=self._run_id, private=private
         )
         self._alone.append(row)
+        rows = getattr(self._block, "rows", None)
+        if rows is not None:
+            rows.append(row)
         return registered
 
     def _abandon(self, error: BaseException | None) -> None:

@@ -1,0 +1,1 @@
+"""Other libraries' ways of working, on a registry. Each needs its library; none is imported by the rest."""

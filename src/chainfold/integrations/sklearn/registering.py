@@ -1,0 +1,174 @@
+"""From a fitted estimator to its artifacts, and back."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chainfold.ancestry import Relative
+from chainfold.errors import InvalidInputError, NotFoundError
+from chainfold.grammar import UNPRINTABLE
+from chainfold.integrations.sklearn.described import params_of, versions
+from chainfold.integrations.sklearn.fingerprint import fingerprint
+from chainfold.integrations.sklearn.plan import Part, parts
+from chainfold.integrations.sklearn.skeletons import put_together, taken_apart
+from chainfold.records import ArtifactRecord, Fold, MetaModelConfig
+from chainfold.registry import ArtifactRegistry
+from chainfold.view import RegistryView
+
+_PARTS: Final = "@parts"
+"""The parameter in which a skeleton's record names its parts, in the order of `depends_on`."""
+
+_CONTROL: Final = re.compile(f"[{UNPRINTABLE}]")
+
+
+def register_fitted(
+    registry: ArtifactRegistry,
+    estimator: Any,
+    X: Any = None,  # noqa: N803 - scikit-learn's own name
+    y: Any = None,
+    *,
+    pipeline_id: str | None = None,
+    fold_id: Fold = None,
+    custom_name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> ArtifactRecord:
+    """Register everything fitted in an estimator, each part by itself, and how they are put together.
+
+    All of it or nothing: in the open run if there is one, else in a run of its own. docs/sklearn.md says
+    which chains, steps, branches and sources the parts get; `parts(estimator)` lists them.
+
+    Args:
+        registry: Where to.
+        estimator: Anything fitted: an estimator, however deeply composed, a search, or what
+            `cross_validate(..., return_estimator=True)` gives, or its list of estimators, one for each fold.
+        X: What it was fitted on; only a fingerprint of it is kept. Shape (n_samples, n_features), or texts.
+        y: The target that it was fitted on; likewise.
+        pipeline_id: Instead of the registry's own.
+        fold_id: The fold that it was fitted on. Not for what cross_validate gives: that has its folds.
+        custom_name: A name for the whole, for people. The parts are named by their places: `stack__pls`.
+        params: What else is worth knowing of the whole, such as its score.
+
+    Returns:
+        The record of the whole, registered last; `resolve_dependencies` of its id gives all others.
+
+    Raises:
+        InvalidInputError: If it is no estimator, or not fitted, or no fingerprint can be taken of X or y.
+        SerializationError: If something in it cannot be stored.
+        RunClosedError: As `ArtifactRegistry.register`, like CorruptionError and StorageError.
+    """
+    plan = parts(estimator, fold_id)
+    about: dict[str, Any] = {"@versions": versions()}
+    data = {name: fingerprint(value) for name, value in (("X", X), ("y", y)) if value is not None}
+    if data:
+        about["@data"] = data
+    ids: dict[Part, str] = {}
+    whole = plan[-1]
+    with registry.all_or_nothing():
+        for part in plan:
+            said = params_of(part.fitted) | about
+            if part is whole:
+                said |= params or {}
+            record = _register(registry, part, ids, said, pipeline_id, custom_name)
+            ids[part] = record.artifact_id
+    return record
+
+
+def load_fitted(view: RegistryView, artifact_id: str) -> Any:
+    """What was registered under an id: the whole, or a part, put together as it was.
+
+    Its parts are those registrations that were made with it, whatever their ids name by now. Artifacts that
+    were registered in another way are loaded as `view.load` does.
+
+    Args:
+        view: The registry, or a view of its past.
+        artifact_id: The id.
+
+    Raises:
+        NotFoundError: If the id is not live, or a part of it is nowhere in the log.
+        BlobNotFoundError: If the file of a part is gone; the message names the event that took it.
+        InvalidInputError: If the records contradict each other, as only imported ones can.
+        CorruptionError: As `RegistryView.load_artifact`, like SerializationError.
+    """
+    record = view.resolve(artifact_id)
+    if record is None:
+        raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
+    if _PARTS not in record.params:
+        return view.load_artifact(record)
+    whole, *others = view.lineage(artifact_id)
+    known = {each.registration.position: each for each in (whole, *others) if each.registration is not None}
+    return _Assembly(view, known).made(whole, ())
+
+
+class _Assembly:
+    """Puts composites together; an artifact that several of them hold is loaded once."""
+
+    def __init__(self, view: RegistryView, known: dict[int, Relative]) -> None:
+        self._view = view
+        self._known = known
+        self._made: dict[int, Any] = {}
+
+    def made(self, relative: Relative, within: tuple[int, ...]) -> Any:
+        """One artifact; `within` are the positions of those that it is a part of."""
+        registration = relative.registration
+        if registration is None:
+            raise NotFoundError(f"the part {relative.artifact_id!r} was never registered here")
+        position, record = registration.position, registration.record
+        if position in within:
+            raise InvalidInputError(f"artifact {record.artifact_id!r} is registered as a part of itself")
+        if position not in self._made:
+            loaded = self._view.load_artifact(record)
+            names = record.params.get(_PARTS)
+            if names is not None:
+                members = self._members(relative, record, names)
+                loaded = put_together(loaded, [self.made(each, (*within, position)) for each in members])
+            self._made[position] = loaded
+        return self._made[position]
+
+    def _members(self, relative: Relative, record: ArtifactRecord, names: Any) -> list[Relative]:
+        if not isinstance(names, list) or len(names) > len(record.depends_on):
+            raise InvalidInputError(
+                f"artifact {record.artifact_id!r} has no source for each of its parts {names!r:.200}"
+            )
+        found = []
+        for artifact_id, position in zip(record.depends_on, relative.sources[: len(names)], strict=False):
+            if position is None:
+                raise NotFoundError(f"the part {artifact_id!r} of {record.artifact_id!r} is not in the log")
+            found.append(self._known[position])
+        return found
+
+
+def _register(
+    registry: ArtifactRegistry,
+    part: Part,
+    ids: dict[Part, str],
+    params: dict[str, Any],
+    pipeline_id: str | None,
+    custom_name: str | None,
+) -> ArtifactRecord:
+    """Register one part; those that it needs have their ids already."""
+    members = list(dict.fromkeys(part.members))
+    obj = part.fitted
+    if members:
+        obj = taken_apart(obj, [each.fitted for each in members])
+        params[_PARTS] = [each.name or f"fold {each.fold}" for each in members]
+    config = None
+    if part.columns:
+        config = MetaModelConfig(
+            [{"artifact_id": ids[giver], "feature_index": i} for i, (giver, _) in enumerate(part.columns)],
+            [name for _, name in part.columns],
+        )
+    node = part.node
+    return registry.register_with_chain(
+        obj,
+        part.chain,
+        part.artifact_type,
+        node.step_index,
+        branch_path=node.branch_path,
+        fold_id=part.fold,
+        substep_index=node.substep_index,
+        depends_on=[ids[each] for each in (*members, *part.sources)],
+        params=params,
+        meta_config=config,
+        custom_name=_CONTROL.sub("?", part.name) or custom_name,
+        pipeline_id=pipeline_id,
+    )
