@@ -24,7 +24,13 @@ from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, Normalizer, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    Normalizer,
+    PolynomialFeatures,
+    StandardScaler,
+)
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 Array = npt.NDArray[Any]
@@ -71,7 +77,7 @@ def _made(makers: list[Callable[[], Any]]) -> st.SearchStrategy[Any]:
 
 
 def _columns(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """The first column has a transformer, so that something is always left; nothing, and what remains, may."""
+    """The first column has a transformer, so that something is left; nothing, and what remains, may."""
     return st.builds(
         lambda first, second, rest: ColumnTransformer(
             [("first", first, [0]), ("none", StandardScaler(), []), ("second", second, [0])], remainder=rest
@@ -88,9 +94,7 @@ def _union(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def _more_transformers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.one_of(
-        _several(inner | st.just("passthrough")).map(Pipeline), _union(inner), _columns(inner)
-    )
+    return st.one_of(_several(inner | st.just("passthrough")).map(Pipeline), _union(inner), _columns(inner))
 
 
 transformers = st.recursive(_made(_PLAIN_TRANSFORMERS), _more_transformers, max_leaves=4)
@@ -132,9 +136,7 @@ def _without_probabilities(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[A
 
 
 regressors = st.recursive(_made(_PLAIN_REGRESSORS), _more_regressors, max_leaves=4)
-classifiers = _without_probabilities(
-    st.recursive(_made(_PLAIN_CLASSIFIERS), _more_classifiers, max_leaves=3)
-)
+classifiers = _without_probabilities(st.recursive(_made(_PLAIN_CLASSIFIERS), _more_classifiers, max_leaves=3))
 
 
 def fitted() -> st.SearchStrategy[Any]:
@@ -172,7 +174,9 @@ def children(estimator: Any) -> list[Any]:
             inner = [each for _, each in estimator.transformer_list if not _is_identity(each)]
         case ColumnTransformer():
             inner = [
-                each for _, each, columns in estimator.transformers_ if len(columns) and not _is_identity(each)
+                each
+                for _, each, columns in estimator.transformers_
+                if len(columns) and not _is_identity(each)
             ]
         case StackingClassifier() | StackingRegressor():
             inner = [*estimator.estimators_, estimator.final_estimator_]

@@ -1,0 +1,157 @@
+"""What scikit-learn has fitted, registered part by part: what is refused, shared, and told of it."""
+
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+from sklearn.ensemble import BaggingRegressor, RandomForestRegressor, StackingRegressor
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tests.composites import X, Y
+
+from chainfold import ArtifactRegistry, InvalidInputError, NotFoundError, SerializationError
+from chainfold.integrations.sklearn import fingerprint, load_fitted, parts, register_fitted
+
+
+def pipeline(alpha: float = 1.0) -> Any:
+    return make_pipeline(StandardScaler(), Ridge(alpha)).fit(X, Y)
+
+
+def test_chains_folds_and_steps_mean_what_one_hopes(registry: ArtifactRegistry) -> None:
+    """Of what cross-validation gives: each fold's own, the models by fold, the whole back as it was."""
+    results = cross_validate(make_pipeline(StandardScaler(), Ridge()), X, Y, cv=3, return_estimator=True)
+    record = register_fitted(registry, results, X, Y)
+    models = registry.get_fold_models("0001_pls", 2)
+    assert [each.fold_id for each in models] == [0, 1, 2]
+    assert {each.class_name for each in models} == {"Ridge"}
+    assert len(registry.get_chain_prefix("s1.StandardScaler")) == 10
+    again = load_fitted(registry, record.artifact_id)
+    assert list(again) == list(results)
+    for one, other in zip(again["estimator"], results["estimator"], strict=True):
+        np.testing.assert_array_equal(one.predict(X), other.predict(X))
+    np.testing.assert_array_equal(again["test_score"], results["test_score"])
+
+
+def test_a_stack_names_who_feeds_it(registry: ArtifactRegistry) -> None:
+    bases = [("line", make_pipeline(StandardScaler(), Ridge())), ("forest", RandomForestRegressor(2))]
+    stack = StackingRegressor(bases, RidgeCV(), cv=2).fit(X, Y)
+    record = register_fitted(registry, stack)
+    (final,) = [each for each in registry.get_all_records() if each.is_meta_model]
+    assert final.meta_config is not None
+    assert final.meta_config.feature_columns == ["stackingregressor_line", "stackingregressor_forest"]
+    fed = [registry.resolve(each) for each in final.meta_config.source_ids]
+    assert [each.class_name for each in fed if each is not None] == ["Pipeline", "RandomForestRegressor"]
+    np.testing.assert_array_equal(load_fitted(registry, record.artifact_id).predict(X), stack.predict(X))
+
+
+def test_a_search_keeps_what_it_found(registry: ArtifactRegistry) -> None:
+    search = GridSearchCV(make_pipeline(StandardScaler(), Ridge()), {"ridge__alpha": [0.1, 1.0]}, cv=2)
+    record = register_fitted(registry, search.fit(X, Y), params={"note": "first"})
+    assert record.params["@best"]["params"] == search.best_params_
+    assert record.params["note"] == "first"
+    again = load_fitted(registry, record.artifact_id)
+    assert again.best_params_ == search.best_params_
+    assert again.cv_results_["params"] == search.cv_results_["params"]
+
+
+def test_the_past_loads_what_it_had(registry: ArtifactRegistry) -> None:
+    first, second = pipeline(1.0), pipeline(100.0)
+    record = register_fitted(registry, first)
+    before = registry.position
+    register_fitted(registry, second)
+    past = registry.as_of(before)
+    np.testing.assert_array_equal(load_fitted(past, record.artifact_id).predict(X), first.predict(X))
+    np.testing.assert_array_equal(load_fitted(registry, record.artifact_id).predict(X), second.predict(X))
+    assert len({each.content_hash for each in registry.get_all_records() if each.step_index == 1}) == 1
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (Ridge(), "not fitted"),
+        (make_pipeline(StandardScaler(), Ridge()), "not fitted"),
+        (5, "no object that has `fit`"),
+        (Ridge, "no object that has `fit`"),
+        ([], "empty list"),
+        ({"test_score": []}, "return_estimator=True"),
+    ],
+)
+def test_what_cannot_be_registered_is_named(registry: ArtifactRegistry, thing: Any, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        register_fitted(registry, thing)
+    assert registry.position == 0
+
+
+def broken() -> Any:
+    """A pipeline whose last part cannot be stored."""
+    found = pipeline()
+    found.steps[-1][1].stuck_ = (number for number in range(3))
+    return found
+
+
+@pytest.mark.parametrize("begun", [[], ["mine"]])
+def test_all_of_it_or_nothing(registry: ArtifactRegistry, begun: list[str]) -> None:
+    """Also in a run that is open, which goes on with what it had."""
+    if begun:
+        registry.start_run()
+        registry.register([0], "mine", "model")
+    with pytest.raises(SerializationError, match="Ridge"):
+        register_fitted(registry, broken())
+    assert [each.artifact_id for each in registry.get_all_records()] == begun
+    if begun:
+        register_fitted(registry, pipeline())
+        registry.end_run()
+        assert len(registry) == 4
+
+
+def test_a_part_that_is_gone_is_named(registry: ArtifactRegistry) -> None:
+    record = register_fitted(registry, pipeline())
+    with pytest.raises(NotFoundError, match="no live artifact"):
+        load_fitted(registry, "nothing")
+    registry.delete_pipeline_artifacts("0001_pls", delete_files=True)
+    with pytest.raises(FileNotFoundError, match="artifacts-deleted"):
+        load_fitted(registry.as_of(registry.position - 2), record.artifact_id)
+
+
+def test_inner_trees_are_no_parts() -> None:
+    assert len(parts(RandomForestRegressor(3).fit(X, Y))) == 1
+    assert len(parts(BaggingRegressor(Ridge(), 3).fit(X, Y))) == 1
+
+
+def _in_worker(registry: ArtifactRegistry, fold: int) -> str:
+    fitted = make_pipeline(StandardScaler(), Ridge(fold + 1)).fit(X, Y)
+    return register_fitted(registry, fitted, fold_id=fold).artifact_id
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_workers_register_into_one_run(workspace: Path, backend: str) -> None:
+    with ArtifactRegistry(workspace, "wheat", pipeline_id="p") as registry:
+        with registry.run():
+            with joblib.parallel_config(backend=backend, n_jobs=2):
+                ids = joblib.Parallel()(joblib.delayed(_in_worker)(registry, fold) for fold in range(4))
+            assert len(ArtifactRegistry(workspace, "wheat")) == 0
+        assert [each.fold_id for each in registry.get_fold_models("p", 2)] == [0, 1, 2, 3]
+        assert {type(load_fitted(registry, each)).__name__ for each in ids} == {"Pipeline"}
+
+
+@given(hnp.arrays("f8", st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=st.floats(-5, 5)))
+def test_equal_tables_have_one_fingerprint(table: Any) -> None:
+    """However they lie in memory, and whichever library holds them; another value gives another."""
+    digest = fingerprint(table)["digest"]
+    names = [f"c{number}" for number in range(table.shape[1])]
+    frame = pd.DataFrame(table, columns=names)
+    same = [np.asfortranarray(table), frame, pl.from_pandas(frame), sparse.csr_matrix(table), table.tolist()]
+    assert {fingerprint(each)["digest"] for each in same} == {digest}
+    changed = table.copy()
+    changed[-1, -1] += 1
+    assert fingerprint(changed)["digest"] != digest
