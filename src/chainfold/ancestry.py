@@ -6,7 +6,7 @@ import msgspec
 
 from chainfold.dataset import Dataset
 from chainfold.events import Entry
-from chainfold.history import HistoryItem, cause_of_end, item
+from chainfold.history import Deletions, HistoryItem, cause_of_end, item
 
 
 class Relative(msgspec.Struct, frozen=True):
@@ -70,14 +70,17 @@ def descendants(data: Dataset, row: int, size: int) -> Iterator[Relative]:
             for product in data.projections.lineage.rows(artifact_id):
                 if product in seen or positions[product] >= size:
                     continue
-                if source_row(data, artifact_id, product) == each:
+                if source_row(data, artifact_id, product, size) == each:
                     seen.add(product)
                     following.append(product)
         level, depth = following, depth + 1
 
 
-def source_row(data: Dataset, artifact_id: str, product: int) -> int | None:
-    """The registration of an id that another was made from; None if none could be seen."""
+def source_row(data: Dataset, artifact_id: str, product: int, size: int) -> int | None:
+    """The registration of an id that another was made from, as far as the first `size` entries tell.
+
+    None if none could be seen.
+    """
     projections = data.projections
     visibility, rows = projections.visibility, projections.ids.rows(artifact_id)
     position, shown = visibility.positions[product], visibility.visible_from[product]
@@ -86,7 +89,7 @@ def source_row(data: Dataset, artifact_id: str, product: int) -> int | None:
         at, ended = visibility.positions[row], visibility.removed_at[row]
         if at < position < ended and data.log.entry(at).run == run_id:
             return row  # the run's own, which it had not taken back
-    for moment in (position, shown):
+    for moment in (position, shown) if shown <= size else (position,):
         found = next((row for row in reversed(rows) if visibility.is_live(row, moment)), None)
         if found is not None and found != product:
             return found
@@ -97,9 +100,9 @@ def _relative(
     data: Dataset, row: int, size: int, depth: int
 ) -> tuple[Relative, list[tuple[str, int | None]]]:
     """A registration, and the rows of its sources."""
-    registration = item(data, row, size)
+    registration = item(data, row, size, Deletions(data))
     record, positions = registration.record, data.projections.visibility.positions
-    rows = [(source, source_row(data, source, row)) for source in record.depends_on]
+    rows = [(source, source_row(data, source, row, size)) for source in record.depends_on]
     sources = [None if found is None else positions[found] for _, found in rows]
     ended = cause_of_end(data, row, size)
     return Relative(record.artifact_id, depth, registration, ended, sources), rows

@@ -1,6 +1,5 @@
 """What became of a registration, and which event took a file: read from the log itself."""
 
-from collections.abc import Collection
 from typing import Final, Literal
 
 import msgspec
@@ -11,6 +10,7 @@ from chainfold.projections import NEVER
 from chainfold.records import ArtifactRecord
 
 Standing = Literal["live", "superseded", "deleted", "purged", "in open run", "rolled back", "withdrawn"]
+_KEPT: Final = 16
 _STANDINGS: Final[dict[str, Standing]] = {"artifacts-deleted": "deleted", "dataset-purged": "purged"}
 
 
@@ -36,12 +36,51 @@ class HistoryItem(msgspec.Struct, frozen=True):
     removed_by: str | None
 
 
+class Deletions:
+    """The deletions of runs, for who asks after many registrations: a run is read but once, not for each.
+
+    So are the versions of an id.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self._lately: dict[int, list[Entry]] = {}
+        self._shown: dict[str, frozenset[int]] = {}
+
+    def shown_at(self, artifact_id: str) -> frozenset[int]:
+        """The sizes of the log at which registrations of an id were shown."""
+        known = self._shown.get(artifact_id)
+        if known is None:
+            if len(self._shown) >= _KEPT:
+                self._shown.clear()
+            projections = self._data.projections
+            rows = projections.ids.rows(artifact_id)
+            known = self._shown[artifact_id] = frozenset(map(projections.visibility.visible_from.__getitem__, rows))
+        return known
+
+    def before(self, commit: int) -> list[Entry]:
+        """Of the run that an entry commits, last to first."""
+        known = self._lately.get(commit)
+        if known is None:
+            if len(self._lately) >= _KEPT:
+                self._lately.clear()
+            known = self._lately[commit] = self._read(commit)
+        return known
+
+    def _read(self, commit: int) -> list[Entry]:
+        log = self._data.log
+        run_id = log.entry(commit).run
+        run = self._data.projections.runs.get(run_id)
+        entries = map(log.entry, range(commit - 1, run.started if run is not None else 0, -1))
+        deletes = ArtifactsDeleted | DatasetPurged
+        return [each for each in entries if each.run == run_id and isinstance(each.event, deletes)]
+
+
 def history(data: Dataset, artifact_id: str, size: int) -> list[HistoryItem]:
     """Every registration of an id among the first `size` entries, first to last."""
     rows = data.projections.ids.rows(artifact_id)
-    positions = data.projections.visibility.positions
-    shown = frozenset(map(data.projections.visibility.visible_from.__getitem__, rows))
-    return [item(data, row, size, shown) for row in rows if positions[row] < size]
+    positions, deletions = data.projections.visibility.positions, Deletions(data)
+    return [item(data, row, size, deletions) for row in rows if positions[row] < size]
 
 
 def who_took(data: Dataset, record: ArtifactRecord) -> str:
@@ -66,18 +105,11 @@ def cause_of_end(data: Dataset, row: int, size: int) -> Entry | None:
     removed = visibility.removed_at[row]
     if visibility.visible_from[row] > size or removed > size:
         return None
-    return _cause_of_removal(data, row, removed)
+    return _cause_of_removal(data, row, removed, Deletions(data))
 
 
-def item(data: Dataset, row: int, size: int, shown: Collection[int] | None = None) -> HistoryItem:
-    """One registration, and what had become of it after `size` entries.
-
-    Args:
-        data: The dataset.
-        row: The registration.
-        size: A size of the log.
-        shown: The sizes at which registrations of its id were shown, where many are asked for.
-    """
+def item(data: Dataset, row: int, size: int, deletions: Deletions) -> HistoryItem:
+    """One registration, and what had become of it after `size` entries."""
     visibility = data.projections.visibility
     position = visibility.positions[row]
     run_id = data.log.entry(position).run
@@ -89,7 +121,7 @@ def item(data: Dataset, row: int, size: int, shown: Collection[int] | None = Non
     elif removed is None or removed > size:
         standing, removed, removed_by = "live", None, None
     else:
-        removed_by = _cause_of_removal(data, row, removed, shown).event.kind
+        removed_by = _cause_of_removal(data, row, removed, deletions).event.kind
         standing = _STANDINGS.get(removed_by, "superseded")
     return HistoryItem(data.record(row), position, standing, run_id, visible, removed, removed_by)
 
@@ -106,21 +138,16 @@ def _unseen(
     return "in open run", None, None
 
 
-def _cause_of_removal(data: Dataset, row: int, removed: int, shown: Collection[int] | None = None) -> Entry:
+def _cause_of_removal(data: Dataset, row: int, removed: int, deletions: Deletions) -> Entry:
     """The event because of which a registration that was visible no longer is."""
     entry = data.log.entry(removed - 1)
     if entry.event.kind != "run-committed":
         return entry
     visible_from = data.projections.visibility.visible_from
-    if shown is None:
-        versions = data.projections.ids.rows(data.projections.artifact_id(row))
-        shown = frozenset(map(visible_from.__getitem__, versions))
-    if removed in shown:
+    if removed in deletions.shown_at(data.projections.artifact_id(row)):
         return entry  # superseded by what the run registered
-    run = data.projections.runs.get(entry.run)
-    for position in range(entry.position - 1, run.started if run is not None else 0, -1):
-        earlier = data.log.entry(position)
-        if earlier.run == entry.run and visible_from[row] <= position and _meant(data, row, earlier.event):
+    for earlier in deletions.before(entry.position):
+        if visible_from[row] <= earlier.position and _meant(data, row, earlier.event):
             return earlier
     return entry
 

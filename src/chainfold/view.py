@@ -22,6 +22,7 @@ from chainfold.proof.provable import Provable
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
 from chainfold.references import ManifestReferences
 from chainfold.statistics import statistics
+from chainfold.tables.tabular import Tabular
 
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
@@ -29,7 +30,7 @@ _REMEMBERED_BYTES: Final = 16 << 20
 """Of packed records that are remembered as answers: some 28,000."""
 
 
-class RegistryView(Provable):
+class RegistryView(Provable, Tabular):
     """The registry, read only, as of one size of the log. Get one from `ArtifactRegistry.as_of`.
 
     A view of the past never changes, and costs what the present costs: nothing is replayed.

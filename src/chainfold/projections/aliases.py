@@ -1,6 +1,7 @@
 """Where each alias pointed, at any time."""
 
 from bisect import bisect_right
+from itertools import islice
 
 from chainfold.events import AliasSet
 from chainfold.projections.columns import Columns
@@ -45,6 +46,12 @@ class Aliases:
         if move >= self._older:
             return self._targets[move - self._older], self._events[move]
         return _alias_set(self._source, self._events[move]).artifact_id, self._events[move]
+
+    def moves(self, alias: str, size: int) -> list[tuple[int, int]]:
+        """Each time that it was set up to a size: from which size on that held, and the event's position."""
+        moves = self.index.rows(alias)
+        at = bisect_right(moves, size, key=self._sizes.__getitem__)
+        return [(self._sizes[move], self._events[move]) for move in islice(moves, at)]
 
     def all(self, size: int) -> dict[str, str]:
         """Every alias that pointed somewhere after `size` entries, in order of name."""

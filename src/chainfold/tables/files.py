@@ -1,0 +1,86 @@
+"""Tables into files: whole, or not at all."""
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
+from chainfold.storage import LocalFiles
+from chainfold.tables import parquet, sqlite
+from chainfold.tables.rows import Moment
+from chainfold.tables.schema import TABLES, TableName, check_table
+
+FileFormat = Literal["parquet", "sqlite"]
+_FORMATS: Final[dict[str, FileFormat]] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+    ".db": "sqlite",
+}
+_FILES: Final = LocalFiles()
+
+
+def write(
+    moment: Moment, path: Path | str, file_format: str | None, what: str | None, *, overwrite: bool
+) -> Path:
+    """See `Tabular.export`."""
+    target = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    chosen = _format(target, file_format)
+    tables: tuple[TableName, ...] = TABLES if what is None else (check_table(what),)
+    _check_free(target, overwrite=overwrite)
+    aside = target.with_name(f".chainfold-{uuid.uuid4().hex}.partial")
+    if chosen == "parquet":
+        table: TableName = "artifacts" if what is None else check_table(what)
+        _put(target, aside, lambda: parquet.write(moment, table, aside), overwrite=overwrite)
+    else:
+        _put(target, aside, lambda: sqlite.write(moment, tables, aside), overwrite=overwrite)
+    return target
+
+
+def _put(target: Path, aside: Path, make: Callable[[], None], *, overwrite: bool) -> None:
+    """Make a file beside the target, durably, then give it its name; nothing is left behind on failure."""
+    try:
+        try:
+            make()
+        except (OSError, sqlite3.Error) as error:
+            if isinstance(error, ChainfoldError):
+                raise
+            raise _refused(target, error) from error
+        _FILES.sync([aside])
+        _check_free(target, overwrite=overwrite)  # again: it took a while
+        _FILES.rename(aside, target)
+        _FILES.sync_folder(target.parent)
+    finally:
+        _FILES.remove(aside)
+
+
+def _refused(target: Path, error: OSError | sqlite3.Error) -> StorageError:
+    if isinstance(error, OSError):
+        return StorageError.refused("write", target, error)
+    return StorageError(f"cannot write {target}: {error}")
+
+
+def _check_free(target: Path, *, overwrite: bool) -> None:
+    if not os.path.lexists(target.parent):
+        raise InvalidInputError(f"cannot write {target}: there is no folder {target.parent}")
+    if os.path.lexists(target) and not (overwrite and target.is_file()):
+        raise InvalidInputError(f"{target} is there already: give another name, or overwrite=True for a file")
+
+
+def _format(target: Path, asked: str | None) -> FileFormat:
+    """The format that was asked for, or that the name's suffix says."""
+    if asked is None:
+        found = _FORMATS.get(target.suffix.lower())
+        if found is None:
+            raise InvalidInputError(
+                f"{target.name!r} does not say its format: use {', '.join(_FORMATS)}, or format="
+                f"{' or '.join(map(repr, get_args(FileFormat)))}"
+            )
+        return found
+    if asked == "parquet" or asked == "sqlite":  # noqa: PLR1714 - in this form the type follows
+        return asked
+    raise InvalidInputError(f"unknown format {asked!r}: use {' or '.join(get_args(FileFormat))}")
