@@ -653,3 +653,21 @@ def test_the_documented_columns_are_those_there_are() -> None:
             if what != "history" or each not in FIELDS["artifacts"]
         ]
         assert "\n".join(lines) + "\n" in text, what
+
+
+def test_private_fields_are_in_no_table(registry: ArtifactRegistry, tmp_path: Path) -> None:
+    """What can be erased here could not be there."""
+    registry.register(
+        [0],
+        "p:1:all",
+        "model",
+        params={"who": "Ann Other", "n": 1},
+        custom_name="Ann's",
+        private=["who", "custom_name"],
+    )
+    for what in TABLES:
+        told = str(registry.to_arrow(what).to_pylist())
+        assert "Ann" not in told
+    path = registry.export(tmp_path / "all.sqlite")
+    assert b"Ann" not in path.read_bytes()
+    assert registry.to_arrow().column("params").to_pylist() == ['{"n":1}']

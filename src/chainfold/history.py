@@ -55,7 +55,9 @@ class Deletions:
                 self._shown.clear()
             projections = self._data.projections
             rows = projections.ids.rows(artifact_id)
-            known = self._shown[artifact_id] = frozenset(map(projections.visibility.visible_from.__getitem__, rows))
+            known = self._shown[artifact_id] = frozenset(
+                map(projections.visibility.visible_from.__getitem__, rows)
+            )
         return known
 
     def before(self, commit: int) -> list[Entry]:

@@ -5,7 +5,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
 from chainfold.storage import LocalFiles
@@ -81,6 +81,7 @@ def _format(target: Path, asked: str | None) -> FileFormat:
                 f"{' or '.join(map(repr, get_args(FileFormat)))}"
             )
         return found
-    if asked == "parquet" or asked == "sqlite":  # noqa: PLR1714 - in this form the type follows
-        return asked
+    for known in get_args(FileFormat):
+        if asked == known:
+            return cast("FileFormat", known)
     raise InvalidInputError(f"unknown format {asked!r}: use {' or '.join(get_args(FileFormat))}")

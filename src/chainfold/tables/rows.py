@@ -155,7 +155,7 @@ def _registration(data: Dataset, row: int) -> Row:
     """A registration, and what all tables of registrations say of it."""
     with data.mutex:
         line = data.log.line(data.projections.visibility.positions[row])
-        record = data.decode(line)
+        record = data.decode(line).without_private()
     entry = decode_entry(line)
     event = entry.event
     fold = record.fold_id

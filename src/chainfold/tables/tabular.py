@@ -18,7 +18,7 @@ class Tabular(Past):
 
     All outputs show one moment, that of the call, and say the same. `what` is the table: `artifacts` (what is
     live), `history` (every registration, and what has become of it), `events`, `runs`, `aliases` (each time
-    that one was set) or `lineage` (which registration was made from which).
+    that one was set) or `lineage` (which registration was made from which). Private fields are withheld.
     """
 
     def to_arrow(self, what: str = "artifacts") -> "pa.Table":
@@ -114,4 +114,4 @@ class Tabular(Past):
         from chainfold.tables.rows import Moment  # noqa: PLC0415 - few ask for tables
 
         known = self._moment()
-        return Moment(self._data, known.size, lambda: self._live(known, range(known.rows), int))
+        return Moment(self._data, known.size, lambda: self._live(known, lambda: range(known.rows), int))
