@@ -36,6 +36,13 @@ def fill(workspace: Path) -> str:
         registry.register([7], "pls:1:0", "model")
         with pytest.warns(UserWarning, match="depend on what was deleted"):
             registry.delete_pipeline_artifacts("data", delete_files=False)
+        with registry.run():
+            registry.register([8], "scaler:1:all", "transformer")
+            registry.register([9], "data:1:all", "transformer")
+        with registry.run():
+            registry.set_alias("best", "meta:1:all")
+            with pytest.warns(UserWarning, match="depend on what was deleted"):
+                registry.delete_pipeline_artifacts("pls", delete_files=False)
         return registry.model_proof("meta:1:all", KEY)
 
 
@@ -60,7 +67,7 @@ def test_a_proof_is_checked_by_a_file_of_its_own(proof: tuple[Path, str], tmp_pa
     assert "'pls:1:0' was registered at 3" in done.stdout
     assert "'data:1:all' was registered at 0" in done.stdout
     assert "ended by artifacts-deleted at 9" in done.stdout
-    assert "what it calls 'never:1:all' was not registered by then" in done.stdout
+    assert "of what it calls 'never:1:all' there is nothing in the proof" in done.stdout
     assert "unrelated" not in done.stdout
     assert done.stdout.count("is what was registered") == 5
     command[-1] = str(OTHER.public)
@@ -197,7 +204,7 @@ def test_a_file_that_was_swapped_is_found(proof: tuple[Path, str], tmp_path: Pat
     with pytest.raises(NotProvenError, match="is not what was registered"):
         check(told, files=files)
     (files / path).unlink()
-    assert any(f"is not there: {path}" in each for each in check(told, files=files))
+    assert any(f"is not there: {path!r}" in each for each in check(told, files=files))
 
 
 def test_what_is_not_visible_is_not_proven(tmp_path: Path) -> None:

@@ -5,33 +5,18 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from chainfold.ancestry import Relative
 from chainfold.dataset import Dataset
-from chainfold.errors import NotFoundError
+from chainfold.errors import InvalidInputError, NotFoundError
 from chainfold.log import Checkpoint
 from chainfold.log.lines import origin
-from chainfold.proof.model_verifier import FORMAT
+from chainfold.proof.model_verifier import BOUND, FORMAT, MAX_BYTES, UNBOUND
 from chainfold.proof.prover import Prover
 
 if TYPE_CHECKING:
     from chainfold.proof.notes import PrivateKey
-
-PROVES: Final = (
-    "The entries below are, byte for byte, in the log that the checkpoint commits to, each at its position.",
-    "They register the artifact and all its sources, directly or not, under the names that it was made from.",
-    "Each registration has the digest of the bytes that were registered.",
-    "An entry that is named as `shown` made the registration visible: itself, or the commit of its run.",
-    "A private field of a registration is the digest of a file: who has the file can compare it.",
-    "An entry that is named as `ended` superseded or deleted the registration.",
-)
-PROVES_NOT: Final = (
-    "That nothing else happened: the log may have more about these artifacts. Who has all of it can tell.",
-    "That the log was shown alike to everybody: compare checkpoints with others who keep them.",
-    "That the names in the entries are true: who acts, and when, is what the writer's machine said.",
-    "Who made the checkpoint, unless it is signed with a key that you know.",
-)
 
 
 def bundle(
@@ -50,7 +35,7 @@ def bundle(
         CorruptionError: If the log is not what it was when it was read.
     """
     known = list(relatives)
-    told = [_told(each, size) for each in known if each.registration is not None]
+    told = [_told(data, each, size) for each in known if each.registration is not None]
     if not told or told[0]["shown"] is None:
         raise NotFoundError(f"artifact {known[0].artifact_id!r} is not visible: its run has not committed")
     with Prover(data) as prover:
@@ -68,20 +53,31 @@ def bundle(
         "checkpoint": text if key is None else key.signed(text),
         "registrations": told,
         "entries": entries,
-        "proves": list(PROVES),
-        "does not prove": list(PROVES_NOT),
+        "proves": list(BOUND),
+        "does not prove": list(UNBOUND),
     }
 
 
 def to_text(proof: dict[str, Any]) -> str:
-    """The file's content."""
-    return json.dumps(proof, ensure_ascii=False, indent=1) + "\n"
+    """The file's content.
+
+    Raises:
+        InvalidInputError: If it is larger than a verifier reads.
+    """
+    text = json.dumps(proof, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    if len(text.encode()) > MAX_BYTES:
+        raise InvalidInputError(
+            f"the proof of {proof['artifact']!r} has more than the {MAX_BYTES:,} bytes that are read: prove "
+            f"its sources one by one"
+        )
+    return text
 
 
-def _told(relative: Relative, size: int) -> dict[str, Any]:
+def _told(data: Dataset, relative: Relative, size: int) -> dict[str, Any]:
     registration = relative.registration
     assert registration is not None  # noqa: S101 - the caller leaves others out
-    shown = registration.visible_from
+    shown, removed = registration.visible_from, registration.removed_at
+    cause = _cause(data, relative)
     return {
         "artifact_id": relative.artifact_id,
         "position": registration.position,
@@ -91,12 +87,26 @@ def _told(relative: Relative, size: int) -> dict[str, Any]:
             for source, position in zip(registration.record.depends_on, relative.sources, strict=True)
         ],
         "shown": None if shown is None or shown > size else shown - 1,
-        "ended": None if relative.ended_by is None else relative.ended_by.position,
-        "standing": registration.standing,
+        "ended": None if cause is None or removed is None else removed - 1,
+        "cause": cause,
     }
 
 
+def _cause(data: Dataset, relative: Relative) -> int | None:
+    """The position of what ended a registration: of its successor, if that came with the commit of a run."""
+    registration, ended = relative.registration, relative.ended_by
+    if registration is None or ended is None:
+        return None
+    if ended.event.kind != "run-committed":
+        return ended.position
+    visibility = data.projections.visibility
+    for row in data.projections.ids.rows(relative.artifact_id):
+        if visibility.visible_from[row] == registration.removed_at:
+            return visibility.positions[row]
+    return None
+
+
 def _positions(told: dict[str, Any]) -> Iterator[int]:
-    for name in ("position", "shown", "ended"):
+    for name in ("position", "shown", "ended", "cause"):
         if told[name] is not None:
             yield told[name]

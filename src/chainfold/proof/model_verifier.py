@@ -1,78 +1,238 @@
 """Check the proof of a model, offline, with nothing but Python (and `cryptography`, to check a signature).
 
-    python model_verifier.py proof.json [--key NAME+ID+BASE64] [--files FOLDER]
+    python model_verifier.py proof.json [--key NAME+ID+BASE64] [--checkpoint FILE] [--files FOLDER]
 
-This file needs nothing of chainfold: copy it to wherever it is to be believed. It exits with 0 if all that
-the proof says holds, else with 1 and the first thing that does not. A proof says what it does not prove.
+This file needs nothing of chainfold: copy it to wherever it is to be believed. It says PROVEN, and what, and
+exits with 0; or NOT PROVEN, and the first thing that does not hold, with 1; or NOT CHECKED, and why it could
+not, with 2. Whatever the file holds, it is taken for the work of somebody who wants to deceive.
 """
 
 import argparse
 import base64
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+Json = dict[str, Any]
 FORMAT = "chainfold model proof 1"
-MAX_BYTES = 256 << 20
-HASH_BYTES = 32
+MAX_BYTES = 64 << 20
+HASH = re.compile(r"[0-9a-f]{64}")
+NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+BOUND = (
+    "The entries below are, byte for byte, in the log that the checkpoint commits to, each at its position.",
+    "They register the artifact and all its sources, directly or not, under the names that it was made from.",
+    "A source without a position is named only: nothing else is said of it.",
+    "Each registration has the digest of the bytes that were registered, unless it was imported.",
+    "An entry that is named as `shown` made the registration visible: itself, or the commit of its run.",
+    "A private field of a registration is the digest of a file: who has the file can compare it.",
+    "An entry that is named as `ended` ended it, because of the one that is named as `cause`.",
+)
+UNBOUND = (
+    "That nothing else happened: the log may have more about these artifacts. Who has all of it can tell.",
+    "That the log was shown alike to everybody: compare checkpoints with others who keep them.",
+    "That what the entries say is true: who acts, and when, is what the writer's machine said.",
+    "Who made the checkpoint, unless it is signed with a key that you know, or you have kept it yourself.",
+)
+
+
+REGISTRATION = {
+    "artifact_id": str, "position": int, "digest": str, "sources": [{"artifact_id": str, "position": None}],
+    "shown": None, "ended": None, "cause": None,
+}  # fmt: skip
+"""The members of an object, and their types; None for a number or null."""
+PROOF = {
+    "format": str, "artifact": str, "checkpoint": str, "registrations": [REGISTRATION], "entries": dict,
+    "proves": [str], "does not prove": [str],
+}  # fmt: skip
+ENTRY = {"line": str, "path": [str]}
 
 
 class NotProvenError(Exception):
     """Something that the proof says does not hold."""
 
 
-def check(proof: dict[str, Any], key: str | None = None, files: Path | None = None) -> list[str]:
+class NotCheckedError(Exception):
+    """What is needed for the check is missing or unreadable: this says nothing about the proof."""
+
+
+def check(
+    proof: Any, key: str | None = None, checkpoint: str | None = None, files: Path | None = None
+) -> list[str]:
     """Check a proof; what was found, in sentences.
 
     Args:
-        proof: The file's JSON.
+        proof: The file's JSON, as `loads` gives it.
         key: The public key, `name+id+base64`, that must have signed the checkpoint.
+        checkpoint: A checkpoint that was kept: the proof must be against this one.
         files: A folder of the artifacts' files, to be compared with the digests.
 
     Raises:
         NotProvenError: Naming the first thing that does not hold.
+        NotCheckedError: If the key or the kept checkpoint is none, or cryptography is not installed.
     """
+    public = None if key is None else _key(key)
+    kept = None if checkpoint is None else _kept(checkpoint)
     try:
-        return _check(proof, key, files)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise NotProvenError(f"this is no proof of the form that is known: {error!r}") from error
+        return _check(proof, public, kept, files)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise NotProvenError(f"this is no proof of the form that is known: {error!r:.200}") from error
 
 
-def _check(proof: dict[str, Any], key: str | None, files: Path | None) -> list[str]:
-    _must(proof["format"] == FORMAT, f"unknown format {proof['format']!r}")
-    text = proof["checkpoint"].partition("\n\n")[0].rstrip("\n") + "\n"
-    name, size_text, root_text = text.split("\n")[:3]
-    size, root = int(size_text), base64.b64decode(root_text, validate=True)
-    found = [f"the log is {name!r}, of {size} entries, with the root {root.hex()}"]
+def _check(proof: Any, key: tuple[str, bytes, Any] | None, kept: str | None, files: Path | None) -> list[str]:
+    _must(isinstance(proof, dict) and proof.get("format") == FORMAT, f"it is not of the format {FORMAT!r}")
+    _shaped(proof, PROOF)
+    words = proof["proves"], proof["does not prove"]
+    _must(words == ([*BOUND], [*UNBOUND]), "its words on what it proves are not those of its format")
+    text, below = _note(proof["checkpoint"])
+    name, size, root = _head(text)
+    found = [f"the log is {name!r}, of {size} entries, with the root {base64.b64encode(root).decode()}"]
     if key is not None:
-        _check_signature(proof["checkpoint"], key)
-        found.append(f"its checkpoint is signed with the key {key.partition('+')[0]!r}")
-    entries = {
-        int(position): _entry(position, each, size, root) for position, each in proof["entries"].items()
-    }
+        _check_signature(text, below, key)
+        found.append(f"its checkpoint is signed with the key {key[0]!r}")
+    if kept is not None:
+        _must(kept == text, "it is against another checkpoint than the one that was kept")
+        found.append("its checkpoint is the one that was kept")
+    entries = dict(_entry(position, each, size, root) for position, each in proof["entries"].items())
     found.append(f"{len(entries)} entries are in it, each at its position")
     registrations = {each["position"]: each for each in proof["registrations"]}
+    _must(len(registrations) == len(proof["registrations"]) > 0, "a registration is there twice, or none is")
     for told in registrations.values():
         _check_registration(told, registrations, entries)
     first = proof["registrations"][0]
     _must(first["artifact_id"] == proof["artifact"], "the first registration is not that of the artifact")
     _must(first["shown"] is not None, "nothing says that the artifact ever became visible")
     _must(_reached(first, registrations) == set(registrations), "there are registrations that were not used")
+    used = {each[at] for each in registrations.values() for at in ("position", "shown", "ended", "cause")}
+    _must(used - {None} == set(entries), "there are entries that nothing names")
     found += [_sentence(told, entries) for told in registrations.values()]
     if files is not None:
         found += [_check_file(told, entries, files) for told in registrations.values()]
     return found
 
 
-def _entry(position: str, told: dict[str, Any], size: int, root: bytes) -> dict[str, Any]:
+def loads(data: bytes) -> Any:
+    """The JSON of a file, if all readers would take it for the same.
+
+    Raises:
+        NotProvenError: If it is too large, no JSON, or says something twice or in numbers that JSON has not.
+    """
+    _must(len(data) <= MAX_BYTES, f"it is larger than {MAX_BYTES:,} bytes")
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_number)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise NotProvenError(f"this is no JSON that can be read: {error!s:.200}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object that says nothing twice: readers could differ on which one counts."""
+    found = dict(pairs)
+    _must(len(found) == len(pairs), "something is said twice in one object")
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise NotProvenError(f"{text} is no number in JSON")
+
+
+def _shaped(value: Any, shape: Any) -> None:
+    """Refuse what is not made of these members and types: a reader that is lenient can be told two things."""
+    if isinstance(shape, dict):
+        _must(isinstance(value, dict) and value.keys() == shape.keys(), f"an object is not {[*shape]}")
+        for name, inner in shape.items():
+            _shaped(value[name], inner)
+    elif isinstance(shape, list):
+        _must(isinstance(value, list), f"a list was expected, not {value!r:.80}")
+        for each in value:
+            _shaped(each, shape[0])
+    elif shape is int:
+        _must(type(value) is int and value >= 0, f"a number from 0 on was expected, not {value!r:.80}")
+    elif shape is None:
+        _must(value is None or (type(value) is int and value >= 0), f"no number, nor null: {value!r:.80}")
+    else:
+        _must(isinstance(value, shape), f"{shape.__name__} was expected, not {value!r:.80}")
+
+
+def _note(note: str) -> tuple[str, str]:
+    """The text of a C2SP signed note, and the lines of signatures below it; or a text that is not signed."""
+    _must(not any(char < " " and char != "\n" for char in note), "the checkpoint has control characters")
+    text, blank, below = note.rpartition("\n\n")
+    return (text + "\n", below) if blank else (note, "")
+
+
+def _head(text: str) -> tuple[str, int, bytes]:
+    """Name, size and root of a C2SP tlog-checkpoint."""
+    name, size, root, *rest = text.split("\n")
+    _must(bool(name) and bool(rest) and rest[-1] == "" and all(rest[:-1]), "the checkpoint has odd lines")
+    _must(NUMBER.fullmatch(size) is not None, f"the checkpoint's size is {size!r:.80}")
+    value = _base64(root)
+    _must(len(value) == hashlib.sha256().digest_size, "the checkpoint's root has not 32 bytes")
+    return name, int(size), value
+
+
+def _kept(checkpoint: str) -> str:
+    try:
+        text = _note(checkpoint)[0]
+        _head(text)
+    except (NotProvenError, ValueError) as error:
+        raise NotCheckedError(f"what was kept is no checkpoint: {error}") from error
+    return text
+
+
+def _base64(text: str) -> bytes:
+    """The bytes of a text in base64 that has one spelling only."""
+    value = base64.b64decode(text, validate=True)
+    _must(base64.b64encode(value).decode() == text, f"{text!r:.80} is not how base64 spells it")
+    return value
+
+
+def _key(text: str) -> tuple[str, bytes, Any]:
+    """Name, id and value of an Ed25519 key."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - only here
+    except ImportError as error:
+        raise NotCheckedError(f"a signature is checked with `pip install cryptography`: {error}") from error
+    try:
+        name, stated, encoded = text.strip().split("+", 2)
+        public = _base64(encoded)
+        key_id = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+        _must(public[:1] == b"\x01" and key_id.hex() == stated, "it does not have the id that it says")
+        return name, key_id, Ed25519PublicKey.from_public_bytes(public[1:])
+    except (NotProvenError, ValueError) as error:
+        raise NotCheckedError(f"the key is no Ed25519 key, NAME+ID+BASE64: {error}") from error
+
+
+def _check_signature(text: str, below: str, key: tuple[str, bytes, Any]) -> None:
+    """C2SP signed-note, Ed25519."""
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only where it is asked for
+
+    name, key_id, public = key
+    _must(below.endswith("\n"), "the checkpoint is not signed")
+    for line in below[:-1].split("\n"):
+        dash, signer, value = line.split(" ")
+        signature = _base64(value)
+        if (dash, signer, signature[:4]) == ("—", name, key_id):
+            try:
+                public.verify(signature[4:], text.encode())
+            except InvalidSignature:
+                raise NotProvenError("the checkpoint's signature is not of its text") from None
+            return
+    raise NotProvenError(f"the checkpoint is not signed with the key {name!r}")
+
+
+def _entry(position: str, told: Any, size: int, root: bytes) -> tuple[int, dict[str, Any]]:
     """The entry at a position, which is proven to be in the log (RFC 9162, section 2.1.3.2)."""
-    index, line = int(position), told["line"].encode()
-    _must(0 <= index < size, f"the log has no entry {index}")
-    node, last = hashlib.sha256(b"\x00" + line).digest(), size - 1
-    for sibling in map(bytes.fromhex, told["path"]):
-        _must(last > 0 and len(sibling) == HASH_BYTES, f"the proof of entry {index} is too long")
+    _must(NUMBER.fullmatch(position) is not None, f"{position!r:.80} is no position")
+    _shaped(told, ENTRY)
+    index, last, line = int(position), size - 1, told["line"].encode()
+    _must(index <= last, f"the log has no entry {position}")
+    node = hashlib.sha256(b"\x00" + line).digest()
+    for each in told["path"]:
+        _must(HASH.fullmatch(each) is not None, f"{each!r:.80} is no hash")
+        _must(last > 0, f"the proof of entry {position} is too long")
+        sibling = bytes.fromhex(each)
         if index & 1 or index == last:
             node = hashlib.sha256(b"\x01" + sibling + node).digest()
             while index and not index & 1:
@@ -81,55 +241,74 @@ def _entry(position: str, told: dict[str, Any], size: int, root: bytes) -> dict[
             node = hashlib.sha256(b"\x01" + node + sibling).digest()
         index, last = index >> 1, last >> 1
     _must(last == 0 and node == root, f"entry {position} is not in the log of the checkpoint")
-    entry: dict[str, Any] = json.loads(line, object_pairs_hook=_object)
+    entry: dict[str, Any] = loads(line)
+    _shaped(entry["position"], int)
     _must(entry["position"] == int(position), f"entry {position} says that it is at {entry['position']}")
-    return entry
+    known = (1, 2) if entry["kind"] == "artifact-registered" else (1,)  # 2: what is private is a digest
+    _must(entry.get("v", 1) in known, f"entry {position} is of a version that is not known")
+    return int(position), entry
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object that says nothing twice: readers could differ on which one counts."""
-    found = dict(pairs)
-    _must(len(found) == len(pairs), "an entry says something twice")
-    return found
-
-
-def _check_registration(
-    told: dict[str, Any], registrations: dict[int, dict[str, Any]], entries: dict[int, dict[str, Any]]
-) -> None:
-    name, entry = told["artifact_id"], entries[told["position"]]
-    _must(entry["kind"] == "artifact-registered", f"entry {told['position']} registers nothing")
+def _check_registration(told: Json, registrations: dict[int, Json], entries: dict[int, Json]) -> None:
+    name, position, entry = told["artifact_id"], told["position"], entries[told["position"]]
+    _must(entry["kind"] == "artifact-registered", f"entry {position} registers nothing")
     record = entry["record"]
-    _must(record["artifact_id"] == name, f"entry {told['position']} does not register {name!r}")
+    _must(record["artifact_id"] == name, f"entry {position} does not register {name!r}")
     _must(record["content_hash"] == told["digest"], f"{name!r} was registered with another digest")
     named = [source["artifact_id"] for source in told["sources"]]
     _must(record.get("depends_on", []) == named, f"{name!r} was made from something else")
-    for source in told["sources"]:
-        at = source["position"]
+    for source, at in ((each["artifact_id"], each["position"]) for each in told["sources"]):
         if at is not None:
-            _must(
-                registrations[at]["artifact_id"] == source["artifact_id"], f"entry {at} is another artifact"
-            )
-    run = entry.get("run")
+            used = registrations[at]
+            _must(used["artifact_id"] == source, f"entry {at} is another artifact than {source!r}")
+            _must(_was_there(used, told, entries), f"{source!r} of entry {at} was not there for {name!r}")
     if told["shown"] is not None:
-        shown = entries[told["shown"]]
-        is_commit = shown["kind"] == "run-committed" and shown.get("run") == run is not None
-        _must(shown is entry if run is None else is_commit, f"{name!r} did not become visible by that event")
-    if told["ended"] is not None:
-        _must(told["ended"] > told["position"], f"{name!r} cannot have ended before it was registered")
-        _must(_ends(entries[told["ended"]], record), f"{name!r} was not ended by that event")
+        run, shown = entry.get("run"), entries[told["shown"]]
+        is_commit = shown["kind"] == "run-committed" and shown["run"] == run and told["shown"] > position
+        is_shown = shown is entry if run is None else is_commit
+        _must(is_shown, f"{name!r} did not become visible by that event")
+    if told["ended"] is not None or told["cause"] is not None:
+        _must(_has_ended(told, entries), f"{name!r} was not ended by that event")
 
 
-def _ends(entry: dict[str, Any], record: dict[str, Any]) -> bool:
-    """Whether an event can have superseded or deleted an artifact."""
-    if entry["kind"] == "artifact-registered":
-        return bool(entry["record"]["artifact_id"] == record["artifact_id"])
-    if entry["kind"] == "artifacts-deleted":
-        is_of_pipeline = entry.get("pipeline_id", "") == record.get("pipeline_id")
-        return is_of_pipeline or record["artifact_id"] in entry.get("artifact_ids", [])
-    return entry["kind"] in ("dataset-purged", "run-committed")
+def _was_there(source: Json, product: Json, entries: dict[int, Json]) -> bool:
+    """Whether a registration can be what its id named when it was used, or (in a manifest) soon after."""
+    run, own = entries[source["position"]].get("run"), entries[product["position"]].get("run")
+    if run is not None and run == own and source["position"] < product["position"]:
+        return True
+    shown, ended = source["shown"], source["ended"]
+    moments = [product["position"] - 1, product["shown"]]
+    known = [at for at in moments if at is not None and shown is not None and shown <= at]
+    return any(ended is None or at < ended for at in known)
 
 
-def _reached(first: dict[str, Any], registrations: dict[int, dict[str, Any]]) -> set[int]:
+def _has_ended(told: Json, entries: dict[int, Json]) -> bool:
+    """Whether an event superseded or deleted a registration that had become visible."""
+    shown, ended, cause = told["shown"], told["ended"], told["cause"]
+    if shown is None or ended is None or cause is None or ended <= shown or cause == told["position"]:
+        return False
+    by, commit = entries[cause], entries[ended]
+    if by.get("run") is None and ended != cause:
+        return False
+    if by.get("run") is not None:  # it took effect with its run
+        is_commit = commit["kind"] == "run-committed" and commit["run"] == by["run"]
+        if not is_commit or ended <= cause:
+            return False
+    if by["kind"] == "artifact-registered":
+        return bool(by["record"]["artifact_id"] == told["artifact_id"])
+    return cause > shown and _takes_away(by, entries[told["position"]]["record"])
+
+
+def _takes_away(by: Json, record: Json) -> bool:
+    """Whether an event deletes what has a record, if it is live."""
+    if by["kind"] == "artifacts-deleted":
+        if by.get("pipeline_id") is not None:
+            return bool(by["pipeline_id"] == record.get("pipeline_id", ""))
+        return record["artifact_id"] in by.get("artifact_ids", [])
+    return bool(by["kind"] == "dataset-purged")
+
+
+def _reached(first: Json, registrations: dict[int, Json]) -> set[int]:
     """The registrations that lead to the first."""
     reached, pending = {first["position"]}, [first]
     while pending:
@@ -141,55 +320,43 @@ def _reached(first: dict[str, Any], registrations: dict[int, dict[str, Any]]) ->
     return reached
 
 
-def _sentence(told: dict[str, Any], entries: dict[int, dict[str, Any]]) -> str:
-    entry = entries[told["position"]]
-    text = f"{told['artifact_id']!r} was registered at {told['position']}, {entry['at']}, by {entry['actor']}"
+def _sentence(told: Json, entries: dict[int, Json]) -> str:
+    entry, cause = entries[told["position"]], told["cause"]
+    text = f"{told['artifact_id']!r} was registered {_by(entry)}, with the digest {told['digest']!r}"
+    if entry.get("imported", False):
+        text += ", which was imported and not compared"
     lost = [source["artifact_id"] for source in told["sources"] if source["position"] is None]
     if lost:
-        text += f"; what it calls {', '.join(map(repr, lost))} was not registered by then"
-    if told["ended"] is not None:
-        by = entries[told["ended"]]
-        text += f"; it was ended by {by['kind']} at {told['ended']}, {by['at']}, by {by['actor']}"
+        text += f"; of what it calls {', '.join(map(repr, lost))} there is nothing in the proof"
+    if told["shown"] is None:
+        text += "; that others ever saw it is not in the proof"
+    if cause is not None:
+        text += f"; it was ended by {entries[cause]['kind']} {_by(entries[cause])}"
+        if told["ended"] != cause:
+            text += f", which took effect {_by(entries[told['ended']])}"
     return text
 
 
-def _check_file(told: dict[str, Any], entries: dict[int, dict[str, Any]], files: Path) -> str:
+def _by(entry: Json) -> str:
+    """When and by whom; with nothing in it that a terminal would obey."""
+    at, actor = (repr(str(entry[name]))[1:-1] for name in ("at", "actor"))
+    return f"at {entry['position']}, {at}, by {actor}"
+
+
+def _check_file(told: Json, entries: dict[int, Json], files: Path) -> str:
     """Compare a file with the digest that was registered."""
-    path = entries[told["position"]]["record"]["path"]
+    name, path = told["artifact_id"], entries[told["position"]]["record"]["path"]
     _must("\\" not in path and ":" not in path, f"{path!r} is no path below a folder")
     file = files / path
     _must(files.resolve() in file.resolve().parents, f"{path!r} leads out of the folder of files")
     if not file.is_file():
-        return f"the file of {told['artifact_id']!r} is not there: {path}"
+        return f"the file of {name!r} is not there: {path!r}"
     digest = hashlib.sha256()
     with file.open("rb") as content:
         while block := content.read(1 << 20):
             digest.update(block)
-    _must(f"sha256:{digest.hexdigest()}" == told["digest"], f"the file {path} is not what was registered")
-    return f"the file of {told['artifact_id']!r} is what was registered: {path}"
-
-
-def _check_signature(note: str, key: str) -> None:
-    """C2SP signed-note, Ed25519."""
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only where it is asked for
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
-
-    name, key_id, encoded = key.split("+", 2)
-    public = base64.b64decode(encoded, validate=True)
-    wanted = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
-    _must(public[:1] == b"\x01" and wanted.hex() == key_id, "the key is not an Ed25519 key of that id")
-    text, blank, below = note.rpartition("\n\n")
-    _must(bool(blank), "the checkpoint is not signed")
-    for line in below.splitlines():
-        dash, signer, value = line.split(" ")
-        signature = base64.b64decode(value, validate=True)
-        if (dash, signer, signature[:4]) == ("—", name, wanted):
-            try:
-                Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature[4:], (text + "\n").encode())
-            except InvalidSignature:
-                raise NotProvenError("the checkpoint's signature is not of its text") from None
-            return
-    raise NotProvenError(f"the checkpoint is not signed with the key {name!r}")
+    _must(f"sha256:{digest.hexdigest()}" == told["digest"], f"the file {path!r} is not what was registered")
+    return f"the file of {name!r} is what was registered: {path!r}"
 
 
 def _must(holds: bool, why: str) -> None:  # noqa: FBT001 - reads as a sentence
@@ -202,17 +369,41 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check the proof of a model.")
     parser.add_argument("proof", type=Path, help="the file")
     parser.add_argument("--key", help="the public key that must have signed it: NAME+ID+BASE64")
+    parser.add_argument("--checkpoint", type=Path, help="a file with the checkpoint that you have kept")
     parser.add_argument("--files", type=Path, help="folder of the artifacts' files: binaries/DATASET")
     options = parser.parse_args(arguments)
+    for stream in sys.stdout, sys.stderr:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names may have what a terminal has not
     try:
-        if options.proof.stat().st_size > MAX_BYTES:
-            raise NotProvenError(f"it is larger than {MAX_BYTES:,} bytes")  # noqa: TRY301 - told like the rest
-        found = check(json.loads(options.proof.read_bytes()), options.key, options.files)
-    except (NotProvenError, OSError, ValueError, RecursionError) as error:
-        print(f"NOT PROVEN: {error}", file=sys.stderr)  # noqa: T201 - a command
+        kept = None if options.checkpoint is None else _read(options.checkpoint).decode()
+        found = check(loads(_read(options.proof)), options.key, kept, options.files)
+    except NotProvenError as error:
+        _print(sys.stderr, f"NOT PROVEN: {error}")
         return 1
-    print("PROVEN:", *found, sep="\n  ")  # noqa: T201 - as above
+    except (NotCheckedError, OSError, ValueError, MemoryError) as error:
+        _print(sys.stderr, f"NOT CHECKED: {error}")
+        return 2
+    is_known = options.key is not None or options.checkpoint is not None
+    _print(
+        sys.stdout, "PROVEN:" if is_known else "PROVEN, if the checkpoint is one of the log that you mean:"
+    )
+    _print(sys.stdout, *(f"  {each}" for each in found))
+    _print(sys.stdout, "It does not prove:", *(f"  {each}" for each in UNBOUND))
+    if not is_known:
+        _print(
+            sys.stdout, "Nobody's signature was checked: give --key, or a --checkpoint that you have kept."
+        )
     return 0
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _print(stream: Any, *lines: str) -> None:
+    print(*lines, sep="\n", file=stream)
 
 
 if __name__ == "__main__":

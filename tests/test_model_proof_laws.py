@@ -1,0 +1,416 @@
+"""Laws of model proofs: whatever happened can be proven, and no file says what did not happen.
+
+Whatever is done to a file, the verifier ends with a verdict in words; and if that is PROVEN, the file states
+nothing that the untouched one did not.
+"""
+
+import contextlib
+import copy
+import io
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.test_model_proofs import KEY, VERIFIER, fill
+
+from chainfold import ArtifactRegistry
+from chainfold.proof import model_verifier
+from chainfold.proof.model_verifier import MAX_BYTES, NotCheckedError, NotProvenError, check, loads, main
+
+IDS: Final = ("p:1:all", "p:2:all", "q:1:all", "q:2:all")
+Fact = tuple[Any, ...]
+
+# completeness: what happened can be proven
+
+Step = tuple[str, int, frozenset[int]]
+steps: Final = st.tuples(
+    st.sampled_from(("register", "register", "register", "delete", "purge")),
+    st.integers(0, 3),
+    st.frozensets(st.integers(0, 3), max_size=3),
+)
+histories: Final = st.lists(
+    st.tuples(st.sampled_from(("alone", "commit", "fail")), st.lists(steps, max_size=4))
+)
+
+
+def act(registry: ArtifactRegistry, step: Step) -> None:
+    verb, which, sources = step
+    if verb == "register":
+        names = [IDS[source] for source in sorted(sources) if source != which]
+        registry.register([which, *sources], IDS[which], "model", depends_on=names)
+    elif verb == "delete":
+        registry.delete_pipeline_artifacts("pq"[which % 2])
+    elif which == 0:
+        registry.purge_dataset_artifacts(confirm=True)
+
+
+def live(registry: ArtifactRegistry, history: list[tuple[str, list[Step]]]) -> None:
+    for how, inner in history:
+        with contextlib.suppress(ZeroDivisionError), contextlib.ExitStack() as stack:
+            if how != "alone":
+                stack.enter_context(registry.run())
+            for step in inner:
+                act(registry, step)
+            if how == "fail":
+                raise ZeroDivisionError
+
+
+@settings(max_examples=60)
+@given(histories)
+def test_whatever_is_visible_can_be_proven_at_every_size(
+    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, list[Step]]]
+) -> None:
+    workspace = tmp_path_factory.mktemp("history")
+    with warnings.catch_warnings(), ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        warnings.simplefilter("ignore")
+        live(registry, history)
+        for size in range(registry.position + 1):
+            view = registry.as_of(size)
+            kept = view.checkpoint()
+            for record in view.iter_records():
+                told = loads(view.model_proof(record.artifact_id).encode())
+                found = check(told, checkpoint=kept)
+                assert any(record.artifact_id in each and record.content_hash in each for each in found)
+                assert_true(registry, facts(told), size)
+    shutil.rmtree(workspace)
+
+
+def facts(told: dict[str, Any]) -> set[Fact]:
+    """What a proof states, one by one."""
+    found: set[Fact] = {
+        ("artifact", told["artifact"]),
+        ("checkpoint", told["checkpoint"].partition("\n\n")[0]),
+    }
+    for each in told["registrations"]:
+        place = each["artifact_id"], each["position"]
+        found.add(("registered", *place, each["digest"]))
+        found |= {
+            ("made from", *place, source["artifact_id"], source["position"])
+            for source in each["sources"]
+            if source["position"] is not None
+        }
+        if each["shown"] is not None:
+            found.add(("shown", *place, each["shown"]))
+        if each["ended"] is not None:
+            found.add(("ended", *place, each["ended"], each["cause"]))
+    return found | {("entry", int(at), entry["line"]) for at, entry in told["entries"].items()}
+
+
+def assert_true(registry: ArtifactRegistry, found: set[Fact], size: int) -> None:
+    """Each fact, against what the history of each id says."""
+    for kind, *rest in found:
+        if kind in ("shown", "ended"):
+            artifact_id, position, moment, *cause = rest
+            (item,) = [each for each in registry.history(artifact_id) if each.position == position]
+            assert moment + 1 == (item.visible_from if kind == "shown" else item.removed_at)
+            assert moment < size
+            if cause and item.standing != "superseded":
+                (event,) = registry.events(cause[0], cause[0] + 1)
+                assert event.event.kind == item.removed_by
+        elif kind == "made from":
+            product, source = rest[1], rest[3]
+            assert source is None or source != product
+
+
+# soundness: a changed file says nothing new
+
+
+@pytest.fixture(scope="module")
+def proof(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    folder = tmp_path_factory.mktemp("laws")
+    return folder, fill(folder / "workspace").encode()
+
+
+def verdict(path: Path, data: bytes, *options: str) -> tuple[int, str]:
+    """The exit code of the command, and all that it prints."""
+    path.write_bytes(data)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        code = main([str(path), *options])
+    return code, out.getvalue()
+
+
+def check_verdict(folder: Path, data: bytes, original: bytes) -> None:
+    code, text = verdict(folder / "changed.json", data, "--key", str(KEY.public))
+    if code == 1:
+        assert text.startswith("NOT PROVEN: ")
+        return
+    assert code == 0
+    assert text.startswith("PROVEN:")
+    assert facts(loads(data)) <= facts(loads(original))
+
+
+values: Final = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 12)
+    | st.just(10**400)
+    | st.floats()
+    | st.sampled_from(
+        ["", "0", "00", "1", "\uff19", "+1", "pls:1:0", "data:1:all", "\ud800", "\x1b[2J", "— a b\n"]
+    )
+    | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["position", "x"]), inner),
+    max_leaves=4,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something is in a JSON value, the value itself left out."""
+    inner: Any = (
+        value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
+    )
+    return [place for step, each in inner for place in [(*path, step), *places(each, (*path, step))]]
+
+
+def changed(told: Any, data: st.DataObject) -> Any:
+    told = copy.deepcopy(told)
+    path = data.draw(st.sampled_from(places(told)))
+    inner = told
+    for step in path[:-1]:
+        inner = inner[step]
+    verb = data.draw(st.sampled_from(["replace", "replace", "remove", "repeat", "swap", "another"]))
+    if verb == "remove":
+        del inner[path[-1]]
+    elif verb == "repeat" and isinstance(inner, list):
+        inner.insert(data.draw(st.integers(0, len(inner))), copy.deepcopy(inner[path[-1]]))
+    elif verb == "repeat":
+        inner[data.draw(st.sampled_from(["x", "00", "1", "2", "position", "0"]))] = inner[path[-1]]
+    elif verb == "swap":
+        other = data.draw(st.sampled_from([*inner] if isinstance(inner, dict) else range(len(inner))))
+        inner[path[-1]], inner[other] = inner[other], inner[path[-1]]
+    elif verb == "another":  # what the proof has elsewhere
+        elsewhere = told
+        for step in data.draw(st.sampled_from(places(told))):
+            elsewhere = elsewhere[step]
+        inner[path[-1]] = copy.deepcopy(elsewhere)
+    else:
+        inner[path[-1]] = data.draw(values)
+    return told
+
+
+@settings(max_examples=400)
+@given(st.data(), st.integers(1, 3))
+def test_a_changed_value_is_refused_or_says_nothing_new(
+    proof: tuple[Path, bytes], data: st.DataObject, times: int
+) -> None:
+    folder, original = proof
+    told = loads(original)
+    for _ in range(times):
+        told = changed(told, data)
+    check_verdict(folder, json.dumps(told).encode(), original)
+
+
+@settings(max_examples=300)
+@given(st.data(), st.binary(max_size=4), st.sampled_from(["flip", "insert", "remove", "repeat", "cut"]))
+def test_changed_bytes_are_refused_or_say_nothing_new(
+    proof: tuple[Path, bytes], data: st.DataObject, more: bytes, verb: str
+) -> None:
+    folder, original = proof
+    at = data.draw(st.integers(0, len(original) - 1))
+    until = min(at + data.draw(st.integers(1, 300)), len(original))
+    changed = {
+        "flip": original[:at] + bytes([original[at] ^ (1 << len(more))]) + original[at + 1 :],
+        "insert": original[:at] + more + original[at:],
+        "remove": original[:at] + original[until:],
+        "repeat": original[:until] + original[at:],
+        "cut": original[:at],
+    }[verb]
+    check_verdict(folder, changed, original)
+
+
+def test_no_entry_of_the_log_can_be_misused(proof: tuple[Path, bytes]) -> None:
+    """Each position that a proof names, changed to every other, by somebody who has the whole log."""
+    folder, original = proof
+    told = loads(original)
+    with ArtifactRegistry(folder / "workspace", "wheat") as registry:
+        log, size = registry._data.log, registry.position
+        known = {
+            at: {
+                "line": log.line(at).decode(),
+                "path": [each.hex() for each in registry.inclusion_proof(at).path],
+            }
+            for at in range(size)
+        }
+        tried = 0
+        for path in [place for place in places(told) if place[-1] in NUMBERS]:
+            for number in [*range(size), None]:
+                again = copy.deepcopy(told)
+                inner: Any = again
+                for step in path[:-1]:
+                    inner = inner[step]
+                inner[path[-1]] = number
+                tried += check_forged(folder, again, known, original)
+        assert tried > 200
+        assert_true(registry, facts(told), size)
+
+
+NUMBERS: Final = frozenset({"position", "shown", "ended", "cause"})
+
+
+def check_forged(folder: Path, told: dict[str, Any], known: dict[int, Any], original: bytes) -> int:
+    """With the entries that it names then, and also with a cause that is the end."""
+    tries = [told, copy.deepcopy(told)]
+    for each in tries[1]["registrations"]:
+        each["cause"] = each["ended"]
+    for one in tries:
+        named = {each[name] for each in one["registrations"] for name in NUMBERS} - {None}
+        one["entries"] = {str(at): known[at] for at in sorted(named)}
+        code, _ = verdict(folder / "forged.json", json.dumps(one).encode(), "--key", str(KEY.public))
+        if code == 0:
+            new = facts(one) - facts(loads(original))
+            assert {each[0] for each in new} <= {"entry"}, new
+    return len(tries)
+
+
+def deep(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+HOSTILE: Final[dict[str, bytes]] = {
+    "empty": b"",
+    "null": b"null",
+    "bytes": bytes(range(256)),
+    "utf-16": "{}".encode("utf-16"),
+    "deep": deep(200_000),
+    "long number": b'{"format":' + b"9" * 10_000 + b"}",
+    "large number": b'{"format": 1e999}',
+    "NaN": b'{"format": NaN}',
+    "infinity": b'{"format": -Infinity}',
+    "surrogate": b'{"format": "\\ud800"}',
+    "twice": b'{"format": "chainfold model proof 1", "format": "chainfold model proof 1"}',
+    "only a format": b'{"format": "chainfold model proof 1"}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_in_words(proof: tuple[Path, bytes], name: str) -> None:
+    code, text = verdict(proof[0] / "hostile.json", HOSTILE[name], "--key", str(KEY.public))
+    assert (code, text[:12]) == (1, "NOT PROVEN: ")
+    assert len(text.splitlines()) == 1
+    assert len(text) < 500
+
+
+@pytest.mark.parametrize("where", ["top", "registration", "entry", "line"])
+def test_what_is_said_twice_is_refused(proof: tuple[Path, bytes], where: str) -> None:
+    """Also if it is the same: readers differ on which one counts."""
+    folder, original = proof
+    text = original.decode()
+    old, new = {
+        "top": ('"artifact":', '"artifact": "pls:1:0", "artifact":'),
+        "registration": ('"digest":', '"digest": "sha256:0", "digest":'),
+        "entry": ('"line":', '"line": "", "line":'),
+        "line": ('"line": "{', '"line": "{\\"kind\\":\\"alias-set\\",'),
+    }[where]
+    assert old in text
+    code, found = verdict(folder / "twice.json", text.replace(old, new, 1).encode(), "--key", str(KEY.public))
+    assert code == 1
+    assert "twice" in found or where == "line"
+
+
+def test_a_file_that_is_too_large_is_not_read(proof: tuple[Path, bytes]) -> None:
+    path = proof[0] / "large.json"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    out = io.StringIO()
+    with contextlib.redirect_stderr(out):
+        assert main([str(path)]) == 1
+    assert out.getvalue() == f"NOT PROVEN: it is larger than {MAX_BYTES:,} bytes\n"
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    "key", ["", "name", "a+b", "a+b+c", str(KEY.public)[:-4], str(KEY.public).replace("+", " "), KEY.text()]
+)
+def test_what_is_no_key_says_nothing_about_the_proof(proof: tuple[Path, bytes], key: str) -> None:
+    code, text = verdict(proof[0] / "proof.json", proof[1], "--key", key)
+    assert (code, text[:13]) == (2, "NOT CHECKED: ")
+    assert "the key is no Ed25519 key" in text
+    with pytest.raises(NotCheckedError):
+        check(loads(proof[1]), key)
+
+
+def test_files_that_cannot_be_read_say_nothing_about_the_proof(proof: tuple[Path, bytes]) -> None:
+    folder, original = proof
+    with contextlib.redirect_stderr(io.StringIO()) as out:
+        assert main([str(folder)]) == 2
+        assert main([str(folder / "nowhere.json")]) == 2
+    assert out.getvalue().count("NOT CHECKED: ") == 2
+    code, text = verdict(folder / "proof.json", original, "--checkpoint", str(folder / "proof.json"))
+    assert (code, "what was kept is no checkpoint" in text) == (2, True)
+
+
+def test_a_proof_is_against_the_checkpoint_that_was_kept(tmp_path: Path) -> None:
+    with ArtifactRegistry(tmp_path / "workspace", "wheat", actor="tester") as registry:
+        registry.register([1], "p:1:all", "model")
+        kept = registry.checkpoint()
+        registry.register([2], "p:2:all", "model")
+        older, newer = registry.as_of(kept).model_proof("p:1:all"), registry.model_proof("p:1:all")
+        signed = registry.as_of(kept).checkpoint(KEY)
+    for each in (kept, signed):
+        (tmp_path / "kept").write_text(each, encoding="utf-8")
+        options = ["--checkpoint", str(tmp_path / "kept")]
+        code, text = verdict(tmp_path / "proof.json", older.encode(), *options)
+        assert (code, "its checkpoint is the one that was kept" in text) == (0, True)
+        assert text.startswith("PROVEN:\n")
+        code, text = verdict(tmp_path / "proof.json", newer.encode(), *options)
+        assert (code, "it is against another checkpoint" in text) == (1, True)
+    code, text = verdict(tmp_path / "proof.json", newer.encode())
+    assert code == 0
+    assert text.startswith("PROVEN, if the checkpoint is one of the log that you mean:\n")
+    assert "Nobody's signature was checked" in text
+
+
+def test_a_terminal_obeys_nothing_of_a_proof(tmp_path: Path) -> None:
+    with ArtifactRegistry(tmp_path / "workspace", "wheat", actor="me\u202e\u2028you") as registry:
+        registry.register([1], "p\u202eq:1:all", "model", depends_on=["naïve\u2066"])
+        told = registry.model_proof("p\u202eq:1:all")
+    code, text = verdict(tmp_path / "proof.json", told.encode())
+    assert code == 0
+    assert all(char.isprintable() or char == "\n" for char in text)
+    assert "by me\\u202e\\u2028you" in text
+
+
+def test_a_stranger_has_python_and_nothing_else(proof: tuple[Path, bytes], tmp_path: Path) -> None:
+    """No site-packages: all but the signature is checked, and what that needs is said."""
+    shutil.copy(VERIFIER, tmp_path / "verifier.py")
+    (tmp_path / "proof.json").write_bytes(proof[1])
+    (tmp_path / "kept").write_text(loads(proof[1])["checkpoint"], encoding="utf-8")
+
+    def run(*options: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-I", "-S", "verifier.py", "proof.json", *options]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, encoding="utf-8"
+        )
+
+    done = run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("PROVEN, if the checkpoint is one of the log that you mean:\n")
+    done = run("--checkpoint", "kept")
+    assert (done.returncode, done.stdout[:8]) == (0, "PROVEN:\n")
+    done = run("--key", str(KEY.public))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("NOT CHECKED: a signature is checked with `pip install cryptography`")
+    done = run("--nonsense")
+    assert done.returncode == 2
+
+
+def test_a_verifier_is_one_short_file_of_the_standard_library() -> None:
+    source = Path(model_verifier.__file__).read_text(encoding="utf-8")
+    assert source.count("\n") < 420
+    imported = {
+        line.split()[1].partition(".")[0]
+        for line in source.splitlines()
+        if line.startswith(("import ", "from "))
+    }
+    assert imported <= sys.stdlib_module_names
+    assert "chainfold." not in source
+    with pytest.raises(NotProvenError):
+        check({})
