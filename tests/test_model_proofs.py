@@ -170,9 +170,34 @@ def say_it_twice(told: dict[str, Any]) -> None:
     told["entries"]["0"]["line"] = told["entries"]["0"]["line"].replace("{", '{"position":0,', 1)
 
 
+def twice(told: dict[str, Any]) -> None:
+    """Readers that take the first would take another than those that take the last."""
+    forged = {**told["registrations"][0], "digest": "sha256:" + "0" * 64}
+    told["registrations"].insert(0, forged)
+
+
+def unused(told: dict[str, Any]) -> None:
+    """A registration that is good, and that the artifact was not made from."""
+    told["registrations"][0]["sources"][0]["position"] = None
+
+
+def unnamed(told: dict[str, Any]) -> None:
+    """An entry that is good, and that nothing names any more."""
+    told["registrations"][-1].update(ended=None, cause=None)
+
+
+def other_words(told: dict[str, Any]) -> None:
+    told["proves"].append("That it predicts well.")
+
+
+def fewer_words(told: dict[str, Any]) -> None:
+    del told["does not prove"][0]
+
+
 FORGERIES: Final[list[Callable[[dict[str, Any]], None]]] = [
     drop_an_entry, swap_entries, drop_a_source, forget_a_source, another_artifact, another_version,
-    another_end, another_commit, never_shown, unsigned, say_it_twice,
+    another_end, another_commit, never_shown, unsigned, say_it_twice, twice, unused, unnamed, other_words,
+    fewer_words,
 ]  # fmt: skip
 
 

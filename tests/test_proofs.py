@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.published import BY_PETER, NOTE_TEXT, PETER, PETERS_SECRET
 
 from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, InvalidInputError, NotFoundError
@@ -240,38 +241,18 @@ def test_what_the_log_does_not_have_is_not_proven(data: Dataset) -> None:
 
 # notes
 
-# From the documentation of golang.org/x/mod/sumdb/note.
-SECRET: Final = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"  # noqa: S105 - published
-PUBLIC: Final = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-TEXT: Final = (
-    "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-)
-SIGNED: Final = (
-    f"{TEXT}\n— PeterNeumann "
-    "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
-)
+SIGNED: Final = f"{NOTE_TEXT}\n{BY_PETER}"
 
 
-def test_a_published_note_is_signed_and_opened_alike() -> None:
-    key = PrivateKey.parse(SECRET)
-    assert (str(key.public), key.text()) == (PUBLIC, SECRET)
-    assert SECRET[-20:] not in repr(key)
-    assert key.signed(TEXT) == SIGNED
-    text, signatures = opened(SIGNED.encode())
-    assert text == TEXT
-    assert PublicKey.parse(PUBLIC).has_signed(text, signatures)
-    assert not PrivateKey("PeterNeumann", bytes(32)).public.has_signed(text, signatures)
-
-
-@given(st.integers(0, 8 * len(SIGNED.encode()) - 1))
-def test_a_note_with_one_changed_bit_is_not_signed(bit: int) -> None:
-    changed = flipped(SIGNED.encode(), bit)
-    try:
-        text, signatures = opened(changed)
-        is_signed = PublicKey.parse(PUBLIC).has_signed(text, signatures)
-    except CorruptionError:
-        return
-    assert not is_signed
+def test_a_note_with_one_changed_bit_is_not_signed() -> None:
+    """Whichever bit it is: base64 has one spelling only."""
+    for bit in range(8 * len(SIGNED.encode())):
+        try:
+            text, signatures = opened(flipped(SIGNED.encode(), bit))
+            is_signed = PublicKey.parse(PETER).has_signed(text, signatures)
+        except CorruptionError:
+            continue
+        assert not is_signed, bit
 
 
 @pytest.mark.parametrize(
@@ -291,12 +272,14 @@ def test_what_is_no_note_is_told(note: bytes) -> None:
         opened(note)
 
 
-@pytest.mark.parametrize("key", ["", "name", "a+b+c", PUBLIC.replace("c74f", "c74e"), PUBLIC[:-4], SECRET])
+@pytest.mark.parametrize(
+    "key", ["", "name", "a+b+c", PETER.replace("c74f", "c74e"), PETER[:-4], PETERS_SECRET]
+)
 def test_what_is_no_key_is_told(key: str) -> None:
     with pytest.raises(InvalidInputError):
         PublicKey.parse(key)
     with pytest.raises(InvalidInputError) as error:
-        PrivateKey.parse(key if key == "" else SECRET.replace("c74f", "c74e"))
+        PrivateKey.parse(key if key == "" else PETERS_SECRET.replace("c74f", "c74e"))
     assert "AYEK" not in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint: C2SP tlog-checkpoint text (https://c2sp.org/tlog-checkpoint), so far unsigned.
+"""The checkpoint: C2SP tlog-checkpoint text (https://c2sp.org/tlog-checkpoint), unsigned beside the log.
 
     chainfold/<dataset>
     <size, decimal>
@@ -43,6 +43,6 @@ def parse(data: bytes) -> Checkpoint:
         root = base64.b64decode(match[3], validate=True) if match is not None else b""
     except binascii.Error:
         root = b""
-    if match is None or len(root) != _ROOT_BYTES:
+    if match is None or len(root) != _ROOT_BYTES or base64.b64encode(root) != match[3]:
         raise CorruptionError(f"not a checkpoint: {data[:100]!r}")
     return Checkpoint(match[1].decode(errors="replace"), int(match[2]), root)

@@ -20,11 +20,13 @@ from chainfold.errors import CorruptionError, InvalidInputError
 
 MAX_BYTES: Final = 1_000_000
 """As in Go's implementation: larger notes are refused."""
+MAX_SIGNATURES: Final = 100
+"""Likewise."""
 _ED25519: Final = b"\x01"
 _KEY_BYTES: Final = 32
 _ID_BYTES: Final = 4
-_NAME: Final = re.compile(r"[^\s+]+\Z")
-_SIGNATURE: Final = re.compile(r"— ([^\s+]+) ([0-9A-Za-z+/=]+)\Z")
+_NAME: Final = re.compile(r"[^\s+\x00-\x1f]+\Z")
+_SIGNATURE: Final = re.compile(r"— ([^\s+\x00-\x1f]+) ([0-9A-Za-z+/=]+)\Z")
 _PRIVATE: Final = "PRIVATE+KEY+"
 
 
@@ -154,10 +156,16 @@ def opened(note: bytes) -> tuple[str, list[Signature]]:
     try:
         text, blank, below = note.decode().rpartition("\n\n") if len(note) <= MAX_BYTES else ("", "", "")
         _check_text(text + "\n")
-        lines = below.removesuffix("\n").split("\n") if blank and below.endswith("\n") else [""]
-        return text + "\n", [_signature(line) for line in lines]
+        return text + "\n", _signatures(below if blank else "")
     except (InvalidInputError, UnicodeDecodeError) as error:
         raise CorruptionError(f"not a signed note: {error}") from error
+
+
+def _signatures(below: str) -> list[Signature]:
+    lines = below.removesuffix("\n").split("\n") if below.endswith("\n") else [""]
+    if len(lines) > MAX_SIGNATURES:
+        raise InvalidInputError(f"it has {len(lines)} signatures, more than {MAX_SIGNATURES}")
+    return [_signature(line) for line in lines]
 
 
 def _signature(line: str) -> Signature:
@@ -178,10 +186,12 @@ def _parsed(text: str, *, secret: bool = False) -> tuple[str, bytes]:
 
 
 def _decoded(text: str) -> bytes:
+    """The bytes of a text in base64; none if another text spells them: no bit of a note may be changed."""
     try:
-        return base64.b64decode(text, validate=True)
+        value = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return b""
+    return value if base64.b64encode(value).decode() == text else b""
 
 
 def _check_text(text: str) -> None:

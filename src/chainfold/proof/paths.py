@@ -82,7 +82,11 @@ def subtree(node: Node, start: int, stop: int) -> bytes:
 
 
 def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Whether a path proves that the tree of `size` leaves with a root has this leaf hash at an index."""
+    """Whether a path proves that the tree of `size` leaves with a root has this leaf hash at an index.
+
+    A root does not tell how many leaves it is over: that is as sure as the checkpoint that says both. The
+    same proof holds for another size if the way from the leaf to the root is the same in that tree.
+    """
     sides = _sides(index, size - 1, len(path)) if 0 <= index < size else None
     if sides is None:
         return False
@@ -95,10 +99,14 @@ def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root:
 def is_consistent(
     first: int, second: int, path: Sequence[bytes], first_root: bytes, second_root: bytes
 ) -> bool:
-    """Whether a path proves that the tree of `second` leaves with a root has grown from another."""
-    if not 0 < first < second:
+    """Whether a path proves that the tree of `second` leaves with a root has grown from another.
+
+    The sizes are as sure as the checkpoints that say them; see `is_included`.
+    """
+    if not 0 < first < second:  # nothing is to be proven of the empty tree, or of the same one
         is_same = first == second and first_root == second_root
-        return not path and (is_same or (0 == first < second and first_root == sha256(b"").digest()))
+        is_empty = first_root == sha256(b"").digest()
+        return not path and ((is_same and (first > 0 or is_empty)) or (0 == first < second and is_empty))
     # A perfect tree is itself a node of the larger one.
     parts = list(path) if first & (first - 1) else [first_root, *path]
     height = (first & -first).bit_length() - 1
