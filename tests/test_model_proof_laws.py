@@ -100,6 +100,7 @@ def facts(told: dict[str, Any]) -> set[Fact]:
             found.add(("shown", *place, each["shown"]))
         if each["ended"] is not None:
             found.add(("ended", *place, each["ended"], each["cause"]))
+    found |= {("words", name, *told[name]) for name in ("proves", "does not prove")}
     return found | {("entry", int(at), entry["line"]) for at, entry in told["entries"].items()}
 
 
@@ -268,6 +269,87 @@ def check_forged(folder: Path, told: dict[str, Any], known: dict[int, Any], orig
             new = facts(one) - facts(loads(original))
             assert {each[0] for each in new} <= {"entry"}, new
     return len(tries)
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [value] * isinstance(value, dict) + [found for each in inner for found in objects(each)]
+
+
+def refused(told: dict[str, Any], why: str) -> None:
+    with pytest.raises(NotProvenError, match=why):
+        check(told)
+
+
+def test_a_proof_has_its_members_and_no_others(proof: tuple[Path, bytes]) -> None:
+    told = loads(proof[1])
+    for at in range(len(objects(told))):
+        again = copy.deepcopy(told)
+        if objects(again)[at] is not again["entries"]:
+            objects(again)[at]["note"] = "checked by nobody"
+            refused(again, "an object is not")
+
+
+def test_a_number_is_a_number(proof: tuple[Path, bytes]) -> None:
+    """Not one that only equals it, nor one thing for another of its kind."""
+    told = loads(proof[1])
+    for path in [place for place in places(told) if place[-1] in NUMBERS]:
+        again = copy.deepcopy(told)
+        inner: Any = again
+        for step in path[:-1]:
+            inner = inner[step]
+        number = inner[path[-1]]
+        for wrong in () if number is None else (float(number), str(number), [number], -1 - number):
+            inner[path[-1]] = wrong
+            refused(again, "number")
+    wholes = {"registrations": {}, "entries": [], "proves": "", "artifact": 1, "checkpoint": None}
+    for name, whole in wholes.items():
+        refused({**told, name: whole}, "expected")
+    first, *others = told["registrations"]
+    for name, part in {"position": True, "shown": True, "sources": {}, "digest": None}.items():
+        refused({**told, "registrations": [{**first, name: part}, *others]}, r"number|expected")
+
+
+def test_a_position_and_a_hash_have_one_spelling(proof: tuple[Path, bytes]) -> None:
+    told = loads(proof[1])
+    entries = told["entries"]
+    for key in ("00", "+0", " 0", "\uff10", "0_0", "-0", ""):
+        again = {key if at == "0" else at: each for at, each in entries.items()}
+        refused({**told, "entries": again}, "is no position")
+    first, *others = entries["0"]["path"]
+    for wrong in (first.upper(), " " + first, first[:-2], first + "00", ""):
+        again = {**entries, "0": {**entries["0"], "path": [wrong, *others]}}
+        refused({**told, "entries": again}, "is no hash")
+
+
+def test_a_checkpoint_has_one_spelling(proof: tuple[Path, bytes]) -> None:
+    """Also where nobody has signed it."""
+    told = loads(proof[1])
+    note = told["checkpoint"]
+    text = note.partition("\n\n")[0] + "\n"
+    name, size, root = text.splitlines()
+    assert check({**told, "checkpoint": text})[1:] == check(told)[1:]
+    for wrong in (
+        "", "\n", text[:-1], text + "\n", "\n" + text, text.replace("\n", "\r\n"), text.replace("/", "\0/"),
+        f"\n{size}\n{root}\n", f"{name}\n0{size}\n{root}\n", f"{name}\n+{size}\n{root}\n",
+        f"{name}\n{size} \n{root}\n", f"{name}\n{size}\n{root}=\n", f"{name}\n{size}\n{root[:-4]}\n",
+        f"{name}\n{size}\n\n{root}\n", f"{name}\n{size}\n{root}\n\nmore\n\n",
+        f"{name}\n{'9' * 5000}\n{root}\n", text + "\n— name AAAAAAAA",
+        f"{name}\n{size}\n{root[:-2]}{chr(ord(root[-2]) + 1)}=\n",
+    ):  # fmt: skip
+        with pytest.raises(NotProvenError):
+            check({**told, "checkpoint": wrong})
+        with pytest.raises(NotProvenError):
+            check({**told, "checkpoint": wrong}, str(KEY.public))
+    kept = f"{text[:-1]}\nan extension\n"
+    assert check({**told, "checkpoint": kept}, checkpoint=kept)
+    with pytest.raises(NotProvenError, match="another checkpoint"):
+        check(told, checkpoint=kept)
+    twice = note + "— somebody/else AAAAAAAA\n" + note.rpartition("\n\n")[2]
+    assert check({**told, "checkpoint": twice}, str(KEY.public))
+    for more in ("nonsense\n", "\n", "— two words AAAA\n", "— name !\n"):
+        with pytest.raises(NotProvenError):
+            check({**told, "checkpoint": text + "\n" + more + note.rpartition("\n\n")[2]}, str(KEY.public))
 
 
 def deep(depth: int) -> bytes:

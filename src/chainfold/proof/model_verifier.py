@@ -159,6 +159,7 @@ def _note(note: str) -> tuple[str, str]:
     """The text of a C2SP signed note, and the lines of signatures below it; or a text that is not signed."""
     _must(not any(char < " " and char != "\n" for char in note), "the checkpoint has control characters")
     text, blank, below = note.rpartition("\n\n")
+    _must(not blank or below.endswith("\n"), "the checkpoint's signatures have no end")
     return (text + "\n", below) if blank else (note, "")
 
 
@@ -209,8 +210,7 @@ def _check_signature(text: str, below: str, key: tuple[str, bytes, Any]) -> None
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only where it is asked for
 
     name, key_id, public = key
-    _must(below.endswith("\n"), "the checkpoint is not signed")
-    for line in below[:-1].split("\n"):
+    for line in below[:-1].split("\n") if below else ():
         dash, signer, value = line.split(" ")
         signature = _base64(value)
         if (dash, signer, signature[:4]) == ("—", name, key_id):

@@ -20,6 +20,7 @@ HASH_BYTES: Final = 32
 HEIGHT: Final = 8
 """Levels of the tree in one level of tiles."""
 WIDTH: Final = 1 << HEIGHT
+_KEPT: Final = 1 << 16
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Tiles:
         self._saved: list[Reader] = []
         self._counts: list[int] = []  # hashes in each of those
         self._newer: list[bytearray] = []
+        self._nodes: dict[tuple[int, int], bytes] = {}  # that were hashed of tiles: proofs ask for them again
         self._load()
 
     @property
@@ -46,9 +48,15 @@ class Tiles:
         return self._count(0)
 
     def node(self, height: int, index: int) -> bytes:
-        """The root of a perfect subtree; see `paths.Node`. At most one tile is read."""
-        level, within = divmod(height, HEIGHT)
-        return _root(self._hashes(level, index << within, (index + 1) << within))
+        """The root of a perfect subtree; see `paths.Node`. At most one tile is read, and hashed once."""
+        found = self._nodes.get((height, index))
+        if found is None:
+            level, within = divmod(height, HEIGHT)
+            found = _root(self._hashes(level, index << within, (index + 1) << within))
+            if len(self._nodes) >= _KEPT:
+                self._nodes.clear()
+            self._nodes[height, index] = found
+        return found
 
     def grow(self, log: LogReader) -> None:
         """Hash what the log has read since; all of it, if they are of a longer one."""
@@ -94,6 +102,7 @@ class Tiles:
     def _load(self) -> None:
         """Open what is there, as far as its levels fit each other."""
         self._saved, self._counts, self._newer = [], [], []
+        self._nodes.clear()
         for level in itertools.count():
             path = self.folder / str(level)
             size = self._files.size(path)
