@@ -503,7 +503,7 @@ class ArtifactRegistry(RegistryView):
         progress: Progress | None = None,
         *,
         jobs: int = -1,
-        since: str | bytes | None = None,
+        since: str | bytes | Iterable[str | bytes] | None = None,
         blobs: bool = True,
     ) -> Report:
         """Check the whole dataset against what its log says. It reads everything anew and changes nothing.
@@ -511,14 +511,17 @@ class ArtifactRegistry(RegistryView):
         Args:
             progress: Called with how many artifacts (without blobs: segments) are done, and of how many.
             jobs: Threads that read and hash files; -1 for as many as there are cores.
-            since: A checkpoint that was kept: whether anything before it has been changed is told, too.
+            since: A checkpoint that was kept, or several: whether anything before has been changed is told,
+                too, and where: at the entry, if the hashes beside the log are still those of that checkpoint,
+                else between which two.
             blobs: Whether to check more than the log: the blobs, and what else lies beside it.
 
         Raises:
             InvalidInputError: If `since` is no checkpoint of this log.
         """
-        known = None if since is None else checkpoint_of(self._data, since)
-        return (verify if blobs else verify_log)(self._data, progress, jobs, known)
+        texts = [since] if isinstance(since, str | bytes) else since or ()
+        kept = [checkpoint_of(self._data, each) for each in texts]
+        return (verify if blobs else verify_log)(self._data, progress, jobs, kept)
 
     def close(self) -> None:
         """Let go of all files; a run that this registry still owns is rolled back."""

@@ -17,6 +17,7 @@ from chainfold.projections import NOW, Projections, Sight
 from chainfold.projections.merging import fingerprint
 from chainfold.projections.rebuilding import Rebuilt
 from chainfold.projections.snapshots import Snapshots
+from chainfold.proof.kept import change
 from chainfold.records import ArtifactRecord
 from chainfold.storage import LocalFiles
 
@@ -60,7 +61,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def verify(
-    data: Dataset, progress: Progress | None = None, jobs: int = -1, since: Checkpoint | None = None
+    data: Dataset, progress: Progress | None = None, jobs: int = -1, since: Sequence[Checkpoint] = ()
 ) -> Report:
     """Check a dataset in full, reading everything anew and changing nothing.
 
@@ -73,14 +74,14 @@ def verify(
         progress: Called with how many artifacts are done, and of how many.
         jobs: Threads that read and hash files, and processes that check a large log of several segments; -1
             for as many as there are cores, as joblib counts.
-        since: A commitment to what the log was; it is told if that has changed.
+        since: Commitments to what the log was: it is told if that has changed, and where, if they tell.
     """
     findings: list[Finding] = []
     with contextlib.ExitStack() as stack:
         log, projections = _proven(data, jobs, findings, stack)
         findings += _read_on(log, projections.apply)
         findings += _check_checkpoint(log)
-        findings += _check_since(log, since)
+        findings += _check_since(data, log, since)
         check = _Artifacts(data, log, Sight(projections), jobs)
         live, total = check.sight.all(), projections.totals.at(NOW).artifacts
         while rows := list(itertools.islice(live, _AT_ONCE)):
@@ -94,7 +95,7 @@ def verify(
 
 
 def verify_log(
-    data: Dataset, progress: Progress | None = None, jobs: int = -1, since: Checkpoint | None = None
+    data: Dataset, progress: Progress | None = None, jobs: int = -1, since: Sequence[Checkpoint] = ()
 ) -> Report:
     """Check the log of a dataset alone: sums, order, times, and the Merkle root of its checkpoint.
 
@@ -112,7 +113,7 @@ def verify_log(
             log = _resumed(data, log, jobs, progress)
         findings = list(_read_on(log, lambda _: None))
         findings += _check_checkpoint(log)
-        findings += _check_since(log, since)
+        findings += _check_since(data, log, since)
         return Report(data.name, log.size, log.root().hex(), 0, 0, findings)
     finally:
         log.close()
@@ -213,18 +214,11 @@ def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
         )
 
 
-def _check_since(log: LogReader, since: Checkpoint | None) -> Iterator[Finding]:
-    """Whether the log has only grown since somebody kept a checkpoint of it."""
-    if since is None:
-        return
-    if since.size > log.size:
-        detail = f"had {since.size} entries, and now {log.size} are there and good: the rest was cut off"
-        yield Finding("error", "rewritten", "the log of the checkpoint", detail)
-        return
-    root = log.root_at(since.size)
-    if root != since.root:
-        detail = f"had the root {since.root.hex()}, and its {since.size} entries now have {root.hex()}"
-        yield Finding("error", "rewritten", "the log of the checkpoint", detail)
+def _check_since(data: Dataset, log: LogReader, since: Sequence[Checkpoint]) -> Iterator[Finding]:
+    """Whether the log has only grown since somebody kept checkpoints of it."""
+    changed = change(log, since, data.folder / "tiles" / "0", data.files)
+    if changed is not None:
+        yield Finding("error", "rewritten", *changed)
 
 
 class _Artifacts:

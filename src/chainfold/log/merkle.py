@@ -27,7 +27,10 @@ class MerkleTree:
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf's bytes: amortised two hashes."""
-        node = sha256(b"\x00" + leaf).digest()
+        self.append_hash(sha256(b"\x00" + leaf).digest())
+
+    def append_hash(self, node: bytes) -> None:
+        """Add a leaf of which only the hash is known."""
         size = self.size
         while size & 1:
             node = sha256(b"\x01" + self.subtrees.pop() + node).digest()

@@ -144,6 +144,11 @@ class LogReader:
         """One entry; as `line`."""
         return decode_entry(self.line(position))
 
+    def place(self, position: int) -> str:
+        """Where an entry is that was read, in words."""
+        segment = self._segments[bisect_right(self._firsts, position) - 1]
+        return f"segment {segment.path.name}, byte {self._offset(position)}"
+
     def raw_lines(self, start: int = 0) -> Iterator[bytes]:
         """The lines from a position on, without line ends, unchecked."""
         for index, segment in enumerate(self._segments):

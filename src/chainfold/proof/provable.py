@@ -7,6 +7,7 @@ from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, InvalidInputError
 from chainfold.log import Checkpoint, parse_checkpoint
 from chainfold.log.lines import origin
+from chainfold.log.merkle import EMPTY_ROOT
 from chainfold.past import Past
 from chainfold.projections import NOW
 
@@ -108,6 +109,8 @@ def checkpoint_of(data: Dataset, text: str | bytes) -> Checkpoint:
         raise InvalidInputError(
             f"the checkpoint is of {found.origin!r}, and this log is {origin(data.name)!r}"
         )
+    if found.size == 0 and found.root != EMPTY_ROOT:
+        raise InvalidInputError("the checkpoint is of no entries, and its root is of some")
     return found
 
 
