@@ -2,7 +2,9 @@
 
 import contextlib
 import copy
+import hashlib
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -12,9 +14,11 @@ from typing import Any, Final
 import pytest
 from tests.test_model_proof_laws import NUMBERS, places, verdict
 from tests.test_model_proofs import KEY, VERIFIER, fill
+from tests.test_proofs import naive_root, nodes_of
 
 from chainfold import ArtifactRegistry
-from chainfold.proof import model_verifier
+from chainfold.log import Checkpoint
+from chainfold.proof import model_verifier, paths
 from chainfold.proof.model_verifier import MAX_BYTES, NotCheckedError, NotProvenError, check, loads, main
 
 
@@ -249,3 +253,145 @@ def test_a_verifier_is_one_short_file_of_the_standard_library() -> None:
     assert "chainfold." not in source
     with pytest.raises(NotProvenError):
         check({})
+
+
+# what somebody says who makes a log of his own, so that every path is right
+
+
+def record(name: str, *sources: str) -> dict[str, Any]:
+    digest = "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+    return {"artifact_id": name, "content_hash": digest, "path": f"{name}.joblib", "depends_on": [*sources]}
+
+
+def entry(position: int, kind: str, **more: Any) -> dict[str, Any]:
+    return {"position": position, "at": "2026-01-31T00:00:00.000000Z", "actor": "me", "kind": kind, **more}
+
+
+def told_of(position: int, registered: dict[str, Any], *sources: int | None, **more: Any) -> dict[str, Any]:
+    names = registered["depends_on"]
+    return {
+        "artifact_id": registered["artifact_id"],
+        "position": position,
+        "digest": registered["content_hash"],
+        "sources": [{"artifact_id": name, "position": at} for name, at in zip(names, sources, strict=True)],
+        "shown": position,
+        "ended": None,
+        "cause": None,
+        **more,
+    }
+
+
+def made(log: list[dict[str, Any]], *told: dict[str, Any]) -> dict[str, Any]:
+    """The proof that somebody makes of a log of his own."""
+    lines = [json.dumps(each).encode() for each in log]
+    checkpoint = Checkpoint("chainfold/wheat", len(lines), naive_root(lines)).text().decode()
+    used = {each[name] for each in told for name in NUMBERS} - {None}
+    entries = {
+        str(at): {
+            "line": lines[at].decode(),
+            "path": [each.hex() for each in paths.inclusion(nodes_of(lines), at, len(lines))],
+        }
+        for at in sorted(used)
+    }
+    return {
+        "format": model_verifier.FORMAT,
+        "artifact": told[0]["artifact_id"],
+        "checkpoint": checkpoint,
+        "registrations": [*told],
+        "entries": entries,
+        "proves": [*model_verifier.BOUND],
+        "does not prove": [*model_verifier.UNBOUND],
+    }
+
+
+A: Final = record("a")
+B: Final = record("b", "a")
+GOOD: Final = [entry(0, "artifact-registered", record=A), entry(1, "artifact-registered", record=B)]
+
+
+def changed(at: int, **more: Any) -> list[dict[str, Any]]:
+    return [{**each, **more} if number == at else each for number, each in enumerate(GOOD)]
+
+
+def test_a_log_that_somebody_makes_must_make_sense() -> None:
+    told = told_of(1, B, 0), told_of(0, A)
+    assert check(made(GOOD, *told))
+    for log, why in [
+        (changed(0, position=1), "says that it is at 1"),
+        (changed(0, position=0.0), "a number from 0 on"),
+        (changed(0, v=2), "of a version that is not known"),
+        (changed(0, kind="alias-set"), "registers nothing"),
+        (changed(0, record=record("c")), "does not register 'a'"),
+        (changed(1, record={**B, "depends_on": ["a", "c"]}), "was made from something else"),
+        (changed(1, record={**B, "content_hash": "sha256:"}), "with another digest"),
+        (changed(0, run="r"), "did not become visible by that event"),
+        (changed(0, record=None), "no proof of the form"),
+        (changed(0, note=float("nan")), "no number in JSON"),
+    ]:
+        refused(made(log, *told), why)
+
+
+def test_a_source_was_there_when_it_was_used() -> None:
+    later = [entry(0, "artifact-registered", record=B), entry(1, "artifact-registered", record=A)]
+    refused(made(later, told_of(0, B, 1), told_of(1, A)), "was not there for 'b'")
+    gone = entry(1, "artifacts-deleted", artifact_ids=["a"])
+    log = [GOOD[0], gone, entry(2, "artifact-registered", record=B)]
+    refused(made(log, told_of(2, B, 0), told_of(0, A, ended=1, cause=1)), "was not there for 'b'")
+    log = [GOOD[0], entry(1, "artifact-registered", record=B), {**gone, "position": 2}]
+    assert check(made(log, told_of(1, B, 0), told_of(0, A, ended=2, cause=2)))
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "other pipeline", "other id", "purge", "in no run", "earlier"])
+def test_an_end_has_a_cause_that_can_end_it(kind: str) -> None:
+    ending, is_good = {
+        "pipeline": (entry(1, "artifacts-deleted", pipeline_id="p"), True),
+        "other pipeline": (entry(1, "artifacts-deleted", pipeline_id="q", artifact_ids=["a"]), False),
+        "other id": (entry(1, "artifacts-deleted", artifact_ids=["b"]), False),
+        "purge": (entry(1, "dataset-purged"), True),
+        "in no run": (entry(1, "run-committed", run="r"), False),
+        "earlier": (entry(1, "artifact-registered", record=A, run="r"), False),
+    }[kind]
+    log = [entry(0, "artifact-registered", record={**A, "pipeline_id": "p"}), ending]
+    proof = made(log, told_of(0, A, ended=1, cause=1))
+    if is_good:
+        assert any("it was ended by" in each for each in check(proof))
+    else:
+        refused(proof, "was not ended by that event")
+
+
+def test_a_run_ends_what_it_ends_with_its_own_commit() -> None:
+    log = [
+        GOOD[0],
+        entry(1, "run-started", run="r"),
+        entry(2, "artifact-registered", record=A, run="r"),
+        entry(3, "run-committed", run="s"),
+        entry(4, "run-committed", run="r"),
+        entry(5, "run-rolled-back", run="r"),
+    ]
+    assert check(made(log, told_of(0, A, ended=4, cause=2)))
+    for ended in (1, 2, 3, 5):
+        refused(made(log, told_of(0, A, ended=ended, cause=2)), "was not ended by that event")
+    refused(made(log, told_of(0, A, ended=4, cause=0)), "was not ended by that event")
+    refused(made(log, told_of(0, A, ended=None, cause=2)), "was not ended by that event")
+    assert check(made(log, told_of(2, A, shown=4)))
+    for shown in (1, 2, 3, 5):
+        refused(made(log, told_of(2, A, shown=shown)), "did not become visible by that event")
+
+
+def test_a_path_is_as_long_as_the_tree_is_high() -> None:
+    proof = made(GOOD, told_of(1, B, None))
+    for path in ([], [*proof["entries"]["1"]["path"], "00" * 32]):
+        refused(
+            {**proof, "entries": {"1": {**proof["entries"]["1"], "path": path}}}, r"not in the log|too long"
+        )
+    moved = {**proof, "entries": {"2": proof["entries"]["1"]}}
+    refused(moved, "the log has no entry 2")
+
+
+@pytest.mark.parametrize("path", ["../a", "/etc/passwd", "C:\\a", "c:a", "a\0b", "x/../../a", 7, None])
+def test_a_file_is_looked_for_in_its_folder_only(tmp_path: Path, path: Any) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "a").write_bytes(b"a")
+    log = [entry(0, "artifact-registered", record={**A, "path": path})]
+    with pytest.raises(NotProvenError, match=r"leads out|no path|no proof of the form"):
+        check(made(log, told_of(0, A)), files=tmp_path / "files")
