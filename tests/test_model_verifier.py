@@ -316,10 +316,12 @@ def changed(at: int, **more: Any) -> list[dict[str, Any]]:
 def test_a_log_that_somebody_makes_must_make_sense() -> None:
     told = told_of(1, B, 0), told_of(0, A)
     assert check(made(GOOD, *told))
+    assert check(made(changed(0, v=2), *told))  # with private fields
     for log, why in [
+        (changed(0, v=0), "of a version that is not known"),
         (changed(0, position=1), "says that it is at 1"),
         (changed(0, position=0.0), "a number from 0 on"),
-        (changed(0, v=2), "of a version that is not known"),
+        (changed(0, v=3), "of a version that is not known"),
         (changed(0, kind="alias-set"), "registers nothing"),
         (changed(0, record=record("c")), "does not register 'a'"),
         (changed(1, record={**B, "depends_on": ["a", "c"]}), "was made from something else"),

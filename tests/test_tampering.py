@@ -23,8 +23,9 @@ from tests.reader import root
 from tests.test_model_proof_laws import Step, histories, live
 
 from chainfold import ArtifactRegistry
+from chainfold.checks import Finding
 from chainfold.events import Entry
-from chainfold.verify import Finding, Report
+from chainfold.verify import Report
 
 DATASET: Final = "wheat"
 PER_SEGMENT: Final = 4
