@@ -45,7 +45,7 @@ class Tabular(Past):
         """
         from chainfold.tables import frames, schema  # noqa: PLC0415 - few ask for tables
 
-        return frames.reader(self._table_moment(), schema.check_table(what))
+        return frames.reader(self.table_moment(), schema.check_table(what))
 
     def to_pandas(self, what: str = "artifacts") -> "pd.DataFrame":
         """A table for pandas.
@@ -108,9 +108,10 @@ class Tabular(Past):
         """
         from chainfold.tables import files  # noqa: PLC0415 - few ask for tables
 
-        return files.write(self._table_moment(), path, format, what, overwrite=overwrite)
+        return files.write(self.table_moment(), path, format, what, overwrite=overwrite)
 
-    def _table_moment(self) -> "Moment":
+    def table_moment(self) -> "Moment":
+        """What tables are made of, as of now: for who needs several tables of one moment."""
         from chainfold.tables.rows import Moment  # noqa: PLC0415 - few ask for tables
 
         known = self._moment()
