@@ -78,7 +78,7 @@ PEER = Peer(
     "chainfold",
     Chainfold,
     packages=("chainfold", "msgspec", "xxhash"),
-    modules=("chainfold",),
+    modules=("chainfold.registry",),
     notes={
         "fill": "`import_from_manifest`, 1,000 at a time; each record is checked, and its file looked for",
         "run": "synced once, at the commit",

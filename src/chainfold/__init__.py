@@ -8,32 +8,36 @@ with registry.run():
 registry.load(record.artifact_id)
 """
 
-from chainfold.ancestry import Relative
-from chainfold.chain import OperatorChain, OperatorNode
-from chainfold.changes import AliasMove, Change, Diff
-from chainfold.errors import (
-    BlobNotFoundError,
-    ChainfoldError,
-    ConflictError,
-    CorruptionError,
-    DependentsError,
-    InvalidInputError,
-    ManifestError,
-    MissingDependencyError,
-    NotFoundError,
-    RunClosedError,
-    SerializationError,
-    StorageError,
-    UnknownEventError,
-    UntrustedError,
-)
-from chainfold.events import Entry
-from chainfold.graph import DependencyGraph
-from chainfold.history import HistoryItem
-from chainfold.past import RunInfo
-from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
-from chainfold.registry import ArtifactRegistry
-from chainfold.view import RegistryView
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from chainfold.ancestry import Relative
+    from chainfold.chain import OperatorChain, OperatorNode
+    from chainfold.changes import AliasMove, Change, Diff
+    from chainfold.errors import (
+        BlobNotFoundError,
+        ChainfoldError,
+        ConflictError,
+        CorruptionError,
+        DependentsError,
+        InvalidInputError,
+        ManifestError,
+        MissingDependencyError,
+        NotFoundError,
+        RunClosedError,
+        SerializationError,
+        StorageError,
+        UnknownEventError,
+        UntrustedError,
+    )
+    from chainfold.events import Entry
+    from chainfold.graph import DependencyGraph
+    from chainfold.history import HistoryItem
+    from chainfold.past import RunInfo
+    from chainfold.records import ArtifactRecord, ArtifactType, MetaModelConfig
+    from chainfold.registry import ArtifactRegistry
+    from chainfold.view import RegistryView
 
 __version__ = "0.1.0"
 
@@ -68,3 +72,53 @@ __all__ = [
     "UnknownEventError",
     "UntrustedError",
 ]
+
+_HOMES: Final = {
+    name: home
+    for home, names in (
+        ("chainfold.ancestry", ("Relative",)),
+        ("chainfold.chain", ("OperatorChain", "OperatorNode")),
+        ("chainfold.changes", ("AliasMove", "Change", "Diff")),
+        (
+            "chainfold.errors",
+            (
+                "BlobNotFoundError",
+                "ChainfoldError",
+                "ConflictError",
+                "CorruptionError",
+                "DependentsError",
+                "InvalidInputError",
+                "ManifestError",
+                "MissingDependencyError",
+                "NotFoundError",
+                "RunClosedError",
+                "SerializationError",
+                "StorageError",
+                "UnknownEventError",
+                "UntrustedError",
+            ),
+        ),
+        ("chainfold.events", ("Entry",)),
+        ("chainfold.graph", ("DependencyGraph",)),
+        ("chainfold.history", ("HistoryItem",)),
+        ("chainfold.past", ("RunInfo",)),
+        ("chainfold.records", ("ArtifactRecord", "ArtifactType", "MetaModelConfig")),
+        ("chainfold.registry", ("ArtifactRegistry",)),
+        ("chainfold.view", ("RegistryView",)),
+    )
+    for name in names
+}
+"""Where the public names are. They are imported when asked for: `chainfold --help` needs none of them."""
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported now."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -75,10 +75,27 @@ class Lookups:
             sight = self._sight()
             return sum(1 for _ in sight.rows(self._data.projections.steps.rows(pipeline_id, step_index)))
 
-    def iter_records(self) -> Iterator[ArtifactRecord]:
-        """As `get_all_records`, one at a time."""
+    def iter_pipeline(self, pipeline_id: str) -> Iterator[ArtifactRecord]:
+        """The live artifacts of a pipeline, in order of registration, one at a time."""
         moment = self._moment()
-        yield from self._stream(moment, lambda: range(moment.rows))
+        yield from self._stream(moment, lambda: self._data.projections.steps.rows_of_pipeline(pipeline_id))
+
+    def iter_chain_paths(self, prefix: OperatorChain | str = "") -> Iterator[str]:
+        """The distinct chain paths of live artifacts that start with the prefix, in order, one at a time."""
+        moment = self._moment()
+        for path in self._paths(prefix):
+            if next(self._live(moment, partial(self._rows_of_chain, path), lambda _: True), False):
+                yield path
+
+    def iter_records(self, *, newest_first: bool = False) -> Iterator[ArtifactRecord]:
+        """As `get_all_records`, one at a time.
+
+        Args:
+            newest_first: In the opposite order.
+        """
+        moment = self._moment()
+        rows = range(moment.rows)
+        yield from self._stream(moment, lambda: rows[::-1] if newest_first else rows)
 
     def iter_dependents(self, artifact_id: str) -> Iterator[str]:
         """As `get_dependents`, one at a time."""
@@ -134,10 +151,7 @@ class Lookups:
 
     def _of_chain(self, moment: _Moment, path: str) -> Iterator[ArtifactRecord]:
         """The records of one chain by fold, then by registration; where many share it, none are held."""
-
-        def rows() -> Sequence[int]:
-            return self._data.projections.chains.rows(path)
-
+        rows = partial(self._rows_of_chain, path)
         with self._data.mutex:
             self._data.settle()
             few = len(rows()) <= _AT_ONCE
@@ -146,6 +160,9 @@ class Lookups:
             return
         for fold in sorted({record.fold_id for record in self._stream(moment, rows)}, key=fold_order):
             yield from self._stream(moment, partial(self._rows_of_fold, path, fold))
+
+    def _rows_of_chain(self, path: str) -> Sequence[int]:
+        return self._data.projections.chains.rows(path)
 
     def _rows_of_fold(self, path: str, fold: Fold) -> Sequence[int]:
         return self._data.projections.chains.rows_of_fold(path, fold)

@@ -12,7 +12,7 @@ from chainfold.references import ManifestReferences, orphaned_files
 
 def statistics(data: Dataset, sight: Sight, references: ManifestReferences | None) -> dict[str, Any]:
     """The figures that `RegistryView.get_stats` documents."""
-    total = _total(data, sight)
+    counts = total(data, sight)
     entries = min(sight.size, data.projections.size)
     try:
         orphans = orphaned_files(data, references)
@@ -20,13 +20,13 @@ def statistics(data: Dataset, sight: Sight, references: ManifestReferences | Non
         warnings.warn(f"manifests left out of the figures: {error}", UserWarning, stacklevel=3)
         orphans = orphaned_files(data, None)
     sizes = [size for _, size in data.blobs.scan()]
-    saved = total.size_bytes - total.file_bytes
+    saved = counts.size_bytes - counts.file_bytes
     return {
-        "total_artifacts": total.artifacts,
-        "unique_files": total.files,
-        "total_size_bytes": total.size_bytes,
-        "deduplication_ratio": saved / total.size_bytes if total.size_bytes else 0.0,
-        "by_type": total.by_type,
+        "total_artifacts": counts.artifacts,
+        "unique_files": counts.files,
+        "total_size_bytes": counts.size_bytes,
+        "deduplication_ratio": saved / counts.size_bytes if counts.size_bytes else 0.0,
+        "by_type": counts.by_type,
         "orphaned_count": len(orphans),
         "orphaned_size_bytes": sum(size for _, size in orphans),
         "disk_usage_bytes": sum(sizes),
@@ -38,10 +38,10 @@ def statistics(data: Dataset, sight: Sight, references: ManifestReferences | Non
     }
 
 
-def _total(data: Dataset, sight: Sight) -> Total:
+def total(data: Dataset, sight: Sight) -> Total:
     """The running totals; for a run, with what it has registered in the place of what that supersedes."""
-    total, paths = data.projections.totals.at(sight.size), data.projections.paths
-    by_type, size_bytes = Counter(total.by_type), total.size_bytes
+    committed, paths = data.projections.totals.at(sight.size), data.projections.paths
+    by_type, size_bytes = Counter(committed.by_type), committed.size_bytes
     references: Counter[int] = Counter()  # to each file, beside those of what is committed
     lengths: dict[int, int] = {}
     for new, replaced in sight.changes():
@@ -52,7 +52,7 @@ def _total(data: Dataset, sight: Sight) -> Total:
                 size_bytes += sign * record.size_bytes
                 references[paths.file(row)] += sign
                 lengths[paths.file(row)] = record.size_bytes
-    files, file_bytes = total.files, total.file_bytes
+    files, file_bytes = committed.files, committed.file_bytes
     for file, change in references.items():
         before = paths.references(file)
         appears = int(before + change > 0) - int(before > 0)

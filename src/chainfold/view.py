@@ -17,12 +17,12 @@ from chainfold.graph import DependencyGraph, LineageGraph, topological
 from chainfold.history import HistoryItem, history
 from chainfold.loading import load_blob
 from chainfold.lookups import path_of
-from chainfold.projections import NOW, Sight, unpacked
+from chainfold.projections import NOW, Sight, Total, unpacked
 from chainfold.proof.provable import Provable
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
 from chainfold.references import ManifestReferences
-from chainfold.statistics import statistics
 from chainfold.tables.tabular import Tabular
+from chainfold.statistics import statistics, total
 
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
@@ -280,6 +280,11 @@ class RegistryView(Provable, Tabular):
             raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
         return self.load_artifact(record)
 
+    def has_blob(self, record: ArtifactRecord) -> bool:
+        """Whether a record's file is there, with the length that it should have. Its bytes are not read."""
+        size = self._data.blobs.size(record.path)
+        return size is not None and record.size_bytes in (0, size)
+
     def allow(self, *names: str) -> None:
         """Let what is loaded refer to these packages, modules, classes or functions, and all in them.
 
@@ -317,6 +322,11 @@ class RegistryView(Provable, Tabular):
         return generate_artifact_id_v3(
             self.pipeline_id if pipeline_id is None else pipeline_id, chain, fold_id
         )
+
+    def totals(self) -> Total:
+        """Counts of artifacts and files, and their bytes, as of this view: nothing is read for that."""
+        with self._data.mutex:
+            return total(self._data, self._sight())
 
     def get_stats(self, scan_all_manifests: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - the reference's signature
         """Figures on storage, as of this view; what is on disk and orphaned is as of now.

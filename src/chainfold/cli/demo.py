@@ -4,16 +4,23 @@ import itertools
 import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from chainfold.blobs import get_binaries_path
-from chainfold.cli.demo_page import Page, page
+from chainfold.cli.command import Command
+from chainfold.cli.workspaces import MARKER, dataset_names
 from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
-from chainfold.registry import ArtifactRegistry
+
+if TYPE_CHECKING:
+    from chainfold.cli.demo_page import Page
 
 
-@click.command(short_help="Show what chainfold does, on real data.")
+@click.command(
+    cls=Command,
+    short_help="Show what chainfold does, on real data.",
+    examples=[("chainfold demo", "Run it, and leave its workspace in ./demo-workspace.")],
+)
 @click.argument(
     "workspace",
     type=click.Path(file_okay=False, path_type=Path),
@@ -26,6 +33,8 @@ def demo(workspace: Path) -> None:
     WORKSPACE is a folder, by default ./demo-workspace. It needs no network, and deletes nothing but what it
     made itself: in a workspace that exists already it takes a dataset of its own.
     """
+    from chainfold.cli.demo_page import page
+
     started = time.perf_counter()
     _check_folder(workspace)
     try:
@@ -49,7 +58,7 @@ def _check_folder(workspace: Path) -> None:
         InvalidInputError: If the folder is something other than a workspace.
     """
     names = {each.name for each in workspace.iterdir()} if workspace.is_dir() else set()
-    if not (names <= {"log", "binaries"} or any(workspace.glob("log/*/segments"))):
+    if not (names <= {"log", "binaries", MARKER} or any(dataset_names(workspace))):
         raise InvalidInputError(
             f"the folder {str(workspace)!r} is not empty and no chainfold workspace, so it is left alone: "
             f"name another, as in: chainfold demo new-folder"
@@ -62,6 +71,8 @@ def _new_dataset(workspace: Path) -> str:
     Raises:
         StorageError: If the folder cannot be made.
     """
+    from chainfold.blobs import get_binaries_path
+
     for number in itertools.count(1):
         name = "diabetes" if number == 1 else f"diabetes-{number}"
         folder = workspace / "log" / name
@@ -76,7 +87,7 @@ def _new_dataset(workspace: Path) -> str:
     return name
 
 
-def _tell(paper: Page, workspace: Path) -> str:
+def _tell(paper: "Page", workspace: Path) -> str:
     """Tell all chapters.
 
     Returns:
@@ -84,6 +95,7 @@ def _tell(paper: Page, workspace: Path) -> str:
     """
     from chainfold.cli import demo_reading, demo_writing
     from chainfold.cli.demo_stage import Stage
+    from chainfold.registry import ArtifactRegistry
 
     dataset = _new_dataset(workspace)
     with ArtifactRegistry(workspace, dataset, pipeline_id="0001_stack") as registry:
@@ -101,10 +113,12 @@ def _tell(paper: Page, workspace: Path) -> str:
     return dataset
 
 
-def _look_around(paper: Page, workspace: Path, dataset: str) -> None:
+def _look_around(paper: "Page", workspace: Path, dataset: str) -> None:
     paper.chapter("Look around", "The workspace stays. In a shell:")
     paper.command(f"cd {shlex.quote(str(workspace))}")
     paper.command(f"ls binaries/{dataset}")
+    paper.command(f"chainfold ls -d {dataset}")
+    paper.command(f"chainfold show production -d {dataset}")
     paper.command(f"tail -1 log/{dataset}/segments/*.jsonl | python -m json.tool")
     paper.say("And there, in Python:")
     paper.code(

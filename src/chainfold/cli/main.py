@@ -1,46 +1,97 @@
 """The command `chainfold`: it finds the command that is asked for, and says what went wrong."""
 
 import importlib
-import traceback
+import keyword
+import sys
 from typing import Any, Final
 
 import click
 
-from chainfold import ChainfoldError, __version__
+from chainfold.cli.failing import exit_code_of, heard
 
-_COMMANDS: Final = {"demo": "chainfold.cli.demo"}
-"""Name of a command to the module that has it, under that name. Modules are imported when asked for."""
+_LOOK: Final = "Look"
+_BEGIN: Final = "Begin"
+_COMMANDS: Final = {
+    "init": _BEGIN,
+    "demo": _BEGIN,
+    "ls": _LOOK,
+    "show": _LOOK,
+}
+"""Name of a command to its part of the help; it is in the module of that name."""
+_PARTS: Final = (_BEGIN, _LOOK)
 
 
 class _Commands(click.Group):
     """Commands that are imported when they are needed, and whose errors are told in one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Their names, sorted."""
-        return sorted(_COMMANDS)
+        """Their names, as the help lists them."""
+        return [name for part in _PARTS for name in _COMMANDS if _COMMANDS[name] == part]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         """The command of a name, imported now."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"chainfold.cli.{name}"), name)
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of chainfold goes to stderr, and its code to the shell."""
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands, by what they are for."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        limit = formatter.width - 6 - max(map(len, commands))
+        for part in _PARTS:
+            rows = [
+                (name, command.get_short_help_str(limit))
+                for name, command in commands.items()
+                if command is not None and _COMMANDS[name] == part
+            ]
+            with formatter.section(part):
+                formatter.write_dl(rows)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """As click has it; what goes wrong before a command runs is told in one sentence, too."""
         try:
-            return super().invoke(ctx)
-        except ChainfoldError as error:
-            if ctx.params["debug"]:
-                text = "".join(traceback.format_exception(error)).rstrip()
-            else:
-                text = f"Error: {' '.join(str(error).split()) or type(error).__name__}"
-            click.echo(text, err=True)
-            ctx.exit(error.exit_code)
+            return super().main(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - as in `invoke`
+            sys.exit(exit_code_of(error, debug="--debug" in sys.argv))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what goes wrong is told on stderr, and its code goes to the shell."""
+        try:
+            with heard():
+                result = super().invoke(ctx)
+                sys.stdout.flush()
+                return result
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told in one sentence
+            ctx.exit(exit_code_of(error, debug=ctx.params["debug"]))
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="chainfold")
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value:
+        from chainfold import __version__
+
+        click.echo(f"chainfold, version {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`chainfold COMMAND --help` has examples of each.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
-def main(debug: bool) -> None:  # noqa: FBT001 - `_Commands.invoke` reads it
+@click.option("-w", "--workspace", metavar="FOLDER", help="The workspace, as after the command.")
+@click.option("-d", "--dataset", metavar="NAME", help="The dataset, as after the command.")
+def main(debug: bool, workspace: str | None, dataset: str | None) -> None:  # noqa: FBT001 - read from the context
     """The event-sourced, append-only registry of what machine-learning pipelines fit."""

@@ -4,5 +4,16 @@ from chainfold.storage.local import LocalFiles
 from chainfold.storage.locks import owner_name
 from chainfold.storage.mounts import network_kind
 from chainfold.storage.protocol import Appender, Files, HeldLock, Lock, Reader
+from chainfold.storage.read_only import ReadOnlyFiles
 
-__all__ = ["Appender", "Files", "HeldLock", "LocalFiles", "Lock", "Reader", "network_kind", "owner_name"]
+__all__ = [
+    "Appender",
+    "Files",
+    "HeldLock",
+    "LocalFiles",
+    "Lock",
+    "ReadOnlyFiles",
+    "Reader",
+    "network_kind",
+    "owner_name",
+]

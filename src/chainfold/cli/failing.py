@@ -1,0 +1,121 @@
+"""What went wrong, in one sentence, and the exit code that says of what kind it was."""
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO
+
+import click
+
+from chainfold.cli.plain import plain
+from chainfold.errors import ChainfoldError
+
+EXIT_CODES: Final = {
+    0: "Done.",
+    1: "What was checked does not hold: `verify` found a mismatch, `diff --exit-code` a difference.",
+    2: "The command line is wrong: an unknown command or option, a value that it cannot take.",
+    65: "What was given can never work: a filter, a time, a manifest, a name that is refused.",
+    66: "Something named is not there: a workspace, a dataset, an artifact, a position, a file.",
+    70: "chainfold has failed in a way that it did not foresee. Please report it, with `--debug`.",
+    74: "The storage refused or failed, or stored bytes are not what was acknowledged.",
+    75: "Something stands in the way now, such as an open run: the same command may succeed later.",
+    76: "The log was written by a newer release.",
+    130: "Interrupted by Ctrl-C. What was begun is taken back or can be repeated.",
+    141: "Whoever read the output stopped reading, as `head` does.",
+}
+"""What each exit code means; made part of the manual."""
+UNFORESEEN: Final = 70  # EX_SOFTWARE
+INTERRUPTED: Final = 130  # 128 + SIGINT
+NOBODY_READS: Final = 141  # 128 + SIGPIPE
+
+
+def exit_code_of(error: BaseException, *, debug: bool) -> int:
+    """Say on stderr what went wrong.
+
+    Args:
+        error: What was raised.
+        debug: Whether to say where, too.
+
+    Returns:
+        The exit code.
+    """
+    if isinstance(error, BrokenPipeError) and not isinstance(error, ChainfoldError):
+        _let_go(sys.stdout)
+        return NOBODY_READS
+    if isinstance(error, KeyboardInterrupt):
+        tell("Interrupted", "nothing was left half done.")
+        return INTERRUPTED
+    if debug:
+        text = "".join(traceback.format_exception(error)).rstrip()
+        sys.stderr.write("\n".join(map(plain, text.splitlines())) + "\n")
+    else:
+        tell("Error", _sentence(error))
+    return error.exit_code if isinstance(error, ChainfoldError) else UNFORESEEN
+
+
+def tell(kind: str, text: str) -> None:
+    """A line on stderr."""
+    words = plain(" ".join(text.split()))
+    sys.stderr.write(
+        f"{click.style(f'{kind}:', fg=_COLOURS.get(kind)) if _shows_colours() else f'{kind}:'} {words}\n"
+    )
+    sys.stderr.flush()
+
+
+_COLOURS: Final = {"Error": "red", "Warning": "yellow"}
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, ChainfoldError):
+        return str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror or error}: {error.filename!r}"
+    said = " ".join(str(error).split())
+    return (
+        f"chainfold failed unexpectedly: {type(error).__name__}{f': {said}' if said else ''}. "
+        f"Run it again with --debug to see where, and please report that"
+    )
+
+
+def _let_go(stream: TextIO) -> None:
+    """Let nothing more be written to a pipe that nobody reads, at exit in particular."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return  # a stand-in of a test
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _shows_colours() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class _Handler(logging.Handler):
+    """What the library notes on its way, as a line on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        tell("Note", record.getMessage())
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """Inside the block, warnings and what is logged are lines on stderr, each once."""
+    handler, logger = _Handler(logging.WARNING), logging.getLogger("chainfold")
+    propagates, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("once", UserWarning)
+            warnings.simplefilter("once", RuntimeWarning)
+            warnings.showwarning = lambda message, *_, **__: tell("Warning", str(message))
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagates

@@ -1,0 +1,53 @@
+"""What `--at` takes: a position, a time, or a checkpoint that was kept."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from chainfold.cli.units import parse_time
+from chainfold.errors import InvalidInputError
+
+HELP: Final = (
+    "As of a position, a time or a checkpoint: 120 (after the first 120 entries), 2026-05-31 (at the end of "
+    "that day), 2026-05-31T12:00:00+02:00, '2 days ago', or a file with a kept checkpoint. Times without a "
+    "zone are UTC."
+)
+_CHECKPOINT_BYTES: Final = 64 << 10
+_DIGITS: Final = 19
+
+
+def parse_moment(text: str, *, end: bool = True) -> int | datetime | bytes:
+    """A position, a time, or the bytes of a checkpoint's file.
+
+    Args:
+        text: What was typed.
+        end: Whether a date means the end of that day, or its beginning.
+
+    Raises:
+        InvalidInputError: If it is none of these.
+    """
+    words = text.strip()
+    if words.isascii() and words.isdigit() and len(words) <= _DIGITS:
+        return int(words)
+    try:
+        return parse_time(words, datetime.now(UTC), end=end)
+    except InvalidInputError:
+        content = _checkpoint(words)
+        if content is None:
+            raise
+        return content
+
+
+def _checkpoint(name: str) -> bytes | None:
+    """The file's bytes; None if there is none of that name."""
+    path = Path(name)
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            content = file.read(_CHECKPOINT_BYTES + 1)
+    except (OSError, ValueError):  # a NUL in the name
+        return None
+    if len(content) > _CHECKPOINT_BYTES:
+        raise InvalidInputError(f"{name!r} has more than {_CHECKPOINT_BYTES:,} bytes: it is no checkpoint")
+    return content

@@ -1,0 +1,156 @@
+"""Where the workspace is, and which dataset of it is meant.
+
+The marker is a file `chainfold.toml` in the folder of the workspace, or above it:
+
+    workspace = "."      # the folder that holds log/ and binaries/, from this file on
+    dataset = "wheat"    # optional: the dataset that is meant when none is named
+
+Commands look for it in the current folder and in all above; a folder with datasets in `log/` is a workspace
+without one, too. What is nearest counts.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from chainfold.cli.plain import plain
+from chainfold.errors import InvalidInputError, NotFoundError
+
+MARKER: Final = "chainfold.toml"
+WORKSPACE_VARIABLE: Final = "CHAINFOLD_WORKSPACE"
+DATASET_VARIABLE: Final = "CHAINFOLD_DATASET"
+_MARKER_BYTES: Final = 64 << 10
+_NAMED_AT_MOST: Final = 20
+
+
+class Workspace(NamedTuple):
+    """A workspace that was found.
+
+    Attributes:
+        folder: Its folder.
+        dataset: The dataset that its marker names; empty if none.
+        found_by: What led to it, for people.
+    """
+
+    folder: Path
+    dataset: str
+    found_by: str
+
+
+def find_workspace(asked: Path | None) -> Workspace:
+    """The workspace that is meant: that of the option, of the environment, or of the current folder.
+
+    Args:
+        asked: What the option says, or the environment: a folder, whose marker is heeded too.
+
+    Raises:
+        NotFoundError: If there is none.
+        InvalidInputError: If a marker is none.
+    """
+    if asked is not None:
+        if not asked.is_dir():
+            raise NotFoundError(
+                f"there is no folder {str(asked)!r}: name a workspace by -w or {WORKSPACE_VARIABLE}, "
+                f"or make one: chainfold init {asked}"
+            )
+        return _of_marker(asked) or Workspace(asked, "", "-w")
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        found = _of_marker(folder)
+        if found is not None:
+            return found
+        if any(dataset_names(folder)):
+            return Workspace(folder, "", "its log/")
+    raise NotFoundError(
+        f"no workspace was found in {str(here)!r} or above: name one by -w or {WORKSPACE_VARIABLE}, "
+        f"or make one: chainfold init"
+    )
+
+
+def _of_marker(folder: Path) -> Workspace | None:
+    path = folder / MARKER
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MARKER_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+        return None
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the marker {str(path)!r}: {error.strerror or error}") from error
+    try:
+        place, dataset = _said(content)
+        inside = _below(folder, place)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"the marker {str(path)!r} cannot be used: {error}; mend it, or make it again: chainfold init"
+        ) from error
+    return Workspace(inside, dataset, str(path))
+
+
+def _said(content: bytes) -> tuple[str, str]:
+    """What a marker says of workspace and dataset; ValueError if it is none."""
+    if len(content) > _MARKER_BYTES:
+        raise ValueError(f"it has more than {_MARKER_BYTES:,} bytes")
+    fields = tomllib.loads(content.decode())
+    unknown = sorted(fields.keys() - {"workspace", "dataset"})
+    if unknown:
+        raise ValueError(f"it says {unknown[0]!r}, and only workspace and dataset are known")
+    place, dataset = fields.get("workspace", "."), fields.get("dataset", "")
+    if not isinstance(place, str) or not isinstance(dataset, str):
+        raise ValueError("workspace and dataset are texts")  # noqa: TRY004 - it is the file that is wrong
+    return place, dataset
+
+
+def _below(folder: Path, place: str) -> Path:
+    """The folder that a marker in another names; ValueError if it leads out."""
+    folder = folder.absolute()
+    inside = Path(os.path.normpath(folder / place))
+    if Path(place).is_absolute() or not inside.is_relative_to(os.path.normpath(folder)):
+        raise ValueError(f"its workspace {place!r} is not below its own folder")
+    return inside
+
+
+def dataset_names(workspace: Path) -> Iterator[str]:
+    """Names of the folders in `log/` that hold a log, in no order."""
+    try:
+        with os.scandir(workspace / "log") as entries:
+            for entry in entries:
+                if os.path.isdir(os.path.join(entry.path, "segments")):  # noqa: PTH112, PTH118 - there may be many
+                    yield entry.name
+    except OSError:
+        return
+
+
+def find_dataset(workspace: Workspace, asked: str | None) -> str:
+    """The dataset that is meant: that of the option or environment, of the marker, or the only one.
+
+    Raises:
+        NotFoundError: If there is none of that name, or several to choose from; they are listed.
+    """
+    name = asked or workspace.dataset
+    names = sorted(dataset_names(workspace.folder))
+    if name:
+        if name not in names:
+            raise NotFoundError(
+                f"workspace {str(workspace.folder)!r} has no dataset {name!r}{_listed('; it has: ', names)}"
+            )
+        return name
+    if not names:
+        raise NotFoundError(
+            f"workspace {str(workspace.folder)!r} has no dataset yet: the first artifact that is registered "
+            f"makes one"
+        )
+    if len(names) > 1:
+        raise NotFoundError(
+            f"workspace {str(workspace.folder)!r} has {len(names)} datasets{_listed(': ', names)}; "
+            f"choose one by -d or {DATASET_VARIABLE}"
+        )
+    return names[0]
+
+
+def _listed(before: str, names: list[str]) -> str:
+    if not names:
+        return "; it has none"
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return before + ", ".join(map(plain, names[:_NAMED_AT_MOST])) + more
