@@ -22,12 +22,12 @@ from chainfold.cli.manual import manual
 from chainfold.cli.plain import cut, plain, spreadsheet, width
 
 ROOT = Path(__file__).resolve().parents[1]
+CONTEXT = click.Context(main, info_name="chainfold", **main.context_settings)
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(main)
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
+    for name in main.list_commands(CONTEXT):
+        command = main.get_command(CONTEXT, name)
         assert command is not None
         yield name, command
 
@@ -58,8 +58,8 @@ class TestFindingTheWorkspace:
         self, tmp_path: Path, workspace: Path, registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fill(registry)
-        with ArtifactRegistry(workspace, "barley"):
-            pass
+        with ArtifactRegistry(workspace, "barley") as other:
+            other.register([1], "0001:1:all", "model")
         (tmp_path / "chainfold.toml").write_text('workspace = "workspace"\ndataset = "wheat"\n')
         deep = tmp_path / "a" / "b"
         deep.mkdir(parents=True)
@@ -277,7 +277,7 @@ class TestHelp:
         for line, what in command.examples:
             assert f"chainfold {name}" in line
             assert what.endswith(".")
-        for param in command.get_params(click.Context(command)):
+        for param in command.get_params(click.Context(command, parent=CONTEXT)):
             if isinstance(param, click.Option):
                 assert (param.help or "").endswith("."), param.name
         text = chainfold(name, "--help").output

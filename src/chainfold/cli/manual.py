@@ -74,7 +74,7 @@ def _parts() -> Iterator[str]:
         "    _CHAINFOLD_COMPLETE=fish_source chainfold | source       # in fish's config\n"
         "\n## Commands\n"
     )
-    root = click.Context(main, info_name="chainfold", help_option_names=["-h", "--help"])
+    root = click.Context(main, info_name="chainfold", **main.context_settings)
     for name in main.list_commands(root):
         command = main.get_command(root, name)
         if command is not None:

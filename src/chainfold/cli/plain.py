@@ -43,10 +43,12 @@ def cut(text: str, columns: int) -> str:
     """At most so many columns of a text; an ellipsis tells that there is more."""
     if width(text) <= columns:
         return text
-    kept = text[: max(columns - 1, 0)]
-    while width(kept) > columns - 1:
+    if columns <= 0:
+        return ""
+    kept = text[: columns - 1]
+    while width(kept) >= columns:
         kept = kept[:-1]
-    return f"{kept}…" if columns > 0 else ""
+    return f"{kept}…"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -55,7 +55,13 @@ def find_workspace(asked: Path | None) -> Workspace:
                 f"there is no folder {str(asked)!r}: name a workspace by -w or {WORKSPACE_VARIABLE}, "
                 f"or make one: chainfold init {asked}"
             )
-        return _of_marker(asked) or Workspace(asked, "", "-w")
+        found = _of_marker(asked)
+        if found is None and not (asked / "log").is_dir():
+            raise NotFoundError(
+                f"the folder {str(asked)!r} is no workspace: it has neither a log/ nor a marker; name another by "
+                f"-w or {WORKSPACE_VARIABLE}, or make it one: chainfold init {asked}"
+            )
+        return found or Workspace(asked, "", "-w")
     here = Path.cwd()
     for folder in (here, *here.parents):
         found = _of_marker(folder)
