@@ -12,6 +12,15 @@ from chainfold.records import ArtifactRecord
 
 def load_blob(data: Dataset, record: ArtifactRecord) -> Any:
     """As `RegistryView.load_artifact`, which says what it raises."""
+    content = checked_bytes(data, record)
+    with data.mutex:
+        data.refresh()
+        is_own = was_registered_here(data, record)
+    return data.trust.open(content, record.format, f"artifact {record.artifact_id!r}", is_own=is_own)
+
+
+def checked_bytes(data: Dataset, record: ArtifactRecord) -> bytes:
+    """As `RegistryView.load_bytes`, which says what it raises."""
     try:
         size = data.files.size(data.blobs.locate(record.path))
         if record.size_bytes and size not in (None, record.size_bytes):  # it need not even be read
@@ -34,10 +43,7 @@ def load_blob(data: Dataset, record: ArtifactRecord) -> Any:
             f"the file {record.path!r} of artifact {record.artifact_id!r} has changed: its digest should "
             f"be {record.content_hash}, and is {found}. Restore it from a copy, or register it again"
         )
-    with data.mutex:
-        data.refresh()
-        is_own = was_registered_here(data, record)
-    return data.trust.open(content, record.format, f"artifact {record.artifact_id!r}", is_own=is_own)
+    return content
 
 
 def was_registered_here(data: Dataset, record: ArtifactRecord) -> bool:

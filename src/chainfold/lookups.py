@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 from chainfold.artifact_ids import fold_order
 from chainfold.chain import OperatorChain
 from chainfold.dataset import Dataset
+from chainfold.digest import with_prefix
 from chainfold.errors import InvalidInputError
 from chainfold.grammar import continues
 from chainfold.projections import NOW, Sight
@@ -74,6 +75,19 @@ class Lookups:
         with self._data.mutex:
             sight = self._sight()
             return sum(1 for _ in sight.rows(self._data.projections.steps.rows(pipeline_id, step_index)))
+
+    def iter_chain(self, chain: OperatorChain | str) -> Iterator[ArtifactRecord]:
+        """The live artifacts of exactly this chain path, by fold, one at a time."""
+        return self._of_chain(self._moment(), path_of(chain))
+
+    def iter_digest(self, content_hash: str) -> Iterator[ArtifactRecord]:
+        """The live artifacts with this content, in order of registration, one at a time.
+
+        Args:
+            content_hash: The whole digest, with or without `sha256:`.
+        """
+        moment, digest = self._moment(), with_prefix(content_hash)
+        yield from self._stream(moment, lambda: self._data.projections.digests.rows(digest))
 
     def iter_pipeline(self, pipeline_id: str) -> Iterator[ArtifactRecord]:
         """The live artifacts of a pipeline, in order of registration, one at a time."""

@@ -56,6 +56,7 @@ class Past(Lookups):
         run: str | None = None,
         pipeline: str | None = None,
         artifact: str | None = None,
+        newest_first: bool = False,
     ) -> Iterator[Entry]:
         """The entries of the log, first to last, one at a time.
 
@@ -69,6 +70,7 @@ class Past(Lookups):
             pipeline: Only registrations of this pipeline, and deletions of it as a whole that took something.
             artifact: Only what was said of this id: its registrations, what showed, superseded or deleted
                 them, what took their files, and what erased their private fields.
+            newest_first: Last to first.
 
         Raises:
             NotFoundError: If the log has not come that far, or never had that run.
@@ -86,7 +88,7 @@ class Past(Lookups):
         def matches(entry: Entry) -> bool:
             return (not wanted or entry.event.kind in wanted) and run in (None, entry.run)
 
-        return self._entries(positions, matches)
+        return self._entries(positions[::-1] if newest_first else positions, matches)
 
     def runs(self) -> Iterator[RunInfo]:
         """Every run that had begun, in order of their beginning, one at a time."""

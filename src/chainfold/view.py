@@ -15,7 +15,7 @@ from chainfold.errors import (
 )
 from chainfold.graph import DependencyGraph, LineageGraph, topological
 from chainfold.history import HistoryItem, history
-from chainfold.loading import load_blob
+from chainfold.loading import checked_bytes, load_blob
 from chainfold.lookups import path_of
 from chainfold.projections import NOW, Sight, Total, unpacked
 from chainfold.proof.provable import Provable
@@ -269,16 +269,32 @@ class RegistryView(Provable, Tabular):
         """
         return load_blob(self._data, record)
 
+    def load_bytes(self, record: ArtifactRecord) -> bytes:
+        """The bytes that were stored, checked against the whole digest; nothing is made of them.
+
+        Raises:
+            BlobNotFoundError, CorruptionError, InvalidInputError: As `load_artifact`.
+        """
+        return checked_bytes(self._data, record)
+
     def load(self, artifact_id: str) -> Any:
         """The object of a live artifact, by id.
 
         Raises:
             NotFoundError: If the id is not live; for the rest see `load_artifact`.
         """
+        return self.load_artifact(self.require(artifact_id))
+
+    def require(self, artifact_id: str) -> ArtifactRecord:
+        """The live record of an id.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
         record = self.resolve(artifact_id)
         if record is None:
             raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
-        return self.load_artifact(record)
+        return record
 
     def has_blob(self, record: ArtifactRecord) -> bool:
         """Whether a record's file is there, with the length that it should have. Its bytes are not read."""

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 _SORTED_BY = "id, type, class, pipeline, step, fold, size, created, chain, digest"
 
 
+def filter_option(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `-f`."""
+    return click.option(
+        "-f", "--filter", "filters", metavar="FILTER", multiple=True, help=HELP.format(names=", ".join(NAMES))
+    )(body)
+
+
 def choice_options(body: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-f`, `--sort` and `--limit`."""
-    filters = click.option(
-        "-f", "--filter", "filters", metavar="FILTER", multiple=True, help=HELP.format(names=", ".join(NAMES))
-    )
     sort = click.option(
         "--sort",
         metavar="FIELD",
@@ -31,7 +35,7 @@ def choice_options(body: Callable[..., Any]) -> Callable[..., Any]:
     limit = click.option(
         "-n", "--limit", metavar="NUMBER", type=click.IntRange(min=0), help="Only so many: the first ones."
     )
-    return filters(sort(limit(body)))
+    return filter_option(sort(limit(body)))
 
 
 def chosen(

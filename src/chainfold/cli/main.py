@@ -16,6 +16,15 @@ _COMMANDS: Final = {
     "demo": _BEGIN,
     "ls": _LOOK,
     "show": _LOOK,
+    "find": _LOOK,
+    "log": _LOOK,
+    "diff": _LOOK,
+    "tree": _LOOK,
+    "graph": _LOOK,
+    "runs": _LOOK,
+    "stats": _LOOK,
+    "du": _LOOK,
+    "load": _LOOK,
 }
 """Name of a command to its part of the help; it is in the module of that name."""
 _PARTS: Final = (_BEGIN, _LOOK)

@@ -39,12 +39,14 @@ class Reading(NamedTuple):
         registry: The same as of now, as it grows; read only too.
         printer: Prints in the format that was asked for.
         now: What ages are reckoned from: the present, or the moment that was asked for.
+        is_past: Whether a moment was asked for.
     """
 
     view: "RegistryView"
     registry: "ArtifactRegistry"
     printer: Printer
     now: datetime
+    is_past: bool
 
 
 class Writing(NamedTuple):
@@ -123,7 +125,7 @@ class Place:
                     f"as of position {view.position} of {registry.position} in dataset {view.dataset!r}, "
                     f"{time_text(now.isoformat())} UTC"
                 )
-            yield Reading(view, registry, printer, now)
+            yield Reading(view, registry, printer, now, self._at is not None)
 
     @contextmanager
     def writing(self) -> Iterator[Writing]:

@@ -108,6 +108,7 @@ class Printer:
         as_json: Callable[[T], Mapping[str, Any]],
         id_of: Callable[[T], str],
         empty: str = "",
+        endless: bool = False,
     ) -> int:
         """Print many things, one after the other.
 
@@ -118,6 +119,7 @@ class Printer:
             as_json: All of one, as JSON types.
             id_of: What names one.
             empty: A note for when there are none.
+            endless: Things come as time goes by: each is seen at once, and is a JSON object of its own.
 
         Returns:
             How many there were.
@@ -130,6 +132,9 @@ class Printer:
                 count += 1
                 yield item
 
+        if endless:
+            self._endless(schema, counted(), columns, as_json, id_of)
+            return count
         match self.shape:
             case "json":
                 self._json_items(schema, map(as_json, counted()))
@@ -195,6 +200,14 @@ class Printer:
         """A line."""
         self._write(self.styled(text, **style) + "\n")
 
+    def line_of(self, text: str, remark: str, **style: Any) -> None:
+        """A line with a remark behind it, which alone has colours."""
+        self._write(self.styled(text) + self.styled(remark, **(style or {"dim": True})) + "\n")
+
+    def raw(self, text: str) -> None:
+        """Text in a format of its own, which has been made safe for that."""
+        self._write(text)
+
     def heading(self, text: str) -> None:
         """A line that begins a part."""
         self.line(text, bold=True)
@@ -231,9 +244,32 @@ class Printer:
             before = ",\n"
         self._write("\n]}\n")
 
+    def _endless(
+        self,
+        schema: str,
+        items: Iterable[T],
+        columns: Sequence[Column[T]],
+        as_json: Callable[[T], Mapping[str, Any]],
+        id_of: Callable[[T], str],
+    ) -> None:
+        """Each thing by itself, without a head: what comes may be wider than what is there."""
+        for item in items:
+            match self.shape:
+                case "json":
+                    self._write(json.dumps(self._head(schema) | dict(as_json(item))) + "\n")
+                case "csv":
+                    self._csv([], [item], [column.value for column in columns])
+                case "quiet":
+                    self.line(id_of(item))
+                case _:
+                    line = "  ".join(column.text(item) for column in columns).rstrip()
+                    self.line(cut(line, self.columns) if self._is_terminal and not self._long else line)
+            sys.stdout.flush()
+
     def _csv(self, head: Sequence[str], items: Iterable[T], values: Sequence[Callable[[T], Cell]]) -> None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(head)
+        if head:
+            writer.writerow(head)
         for item in items:
             cells = (value(item) for value in values)
             writer.writerow([spreadsheet(cell) if isinstance(cell, str) else cell for cell in cells])

@@ -58,8 +58,8 @@ def find_workspace(asked: Path | None) -> Workspace:
         found = _of_marker(asked)
         if found is None and not (asked / "log").is_dir():
             raise NotFoundError(
-                f"the folder {str(asked)!r} is no workspace: it has neither a log/ nor a marker; name another by "
-                f"-w or {WORKSPACE_VARIABLE}, or make it one: chainfold init {asked}"
+                f"the folder {str(asked)!r} is no workspace: it has neither log/ nor a marker; name another "
+                f"by -w or {WORKSPACE_VARIABLE}, or make it one: chainfold init {asked}"
             )
         return found or Workspace(asked, "", "-w")
     here = Path.cwd()

@@ -1,0 +1,134 @@
+"""`chainfold diff`: what differs between two moments, or between two artifacts."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+from chainfold.cli.command import Command
+from chainfold.cli.completing import complete_ids
+from chainfold.cli.moments import parse_moment
+from chainfold.cli.naming import find_id
+from chainfold.cli.opening import Reading, reading
+from chainfold.cli.printing import Column, Printer, flat
+from chainfold.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from chainfold.changes import Diff
+
+_ABSENT: Final = ""
+
+
+class _Field(NamedTuple):
+    field: str
+    first: Any
+    second: Any
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("chainfold diff 2026-05-01 2026-05-31", "Show what changed in May, from the end of the 1st on."),
+        ("chainfold diff 120", "Show what changed since position 120."),
+        ("chainfold diff production '0001_pls$66db6515faf4:0'", "Show what differs between two artifacts."),
+    ],
+)
+@click.argument("first", metavar="A", shell_complete=complete_ids)
+@click.argument("second", metavar="[B]", required=False, shell_complete=complete_ids)
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if there are differences.")
+@reading
+def diff(reading: Reading, *, first: str, second: str | None, exit_code: bool) -> None:
+    """Show what differs between two moments, or two artifacts.
+
+    A and B are positions or times; without B, the present, or what --at says. + is an artifact that is
+    newly live, - one that no longer is, ~ one that was superseded, > an alias that moved; each with the
+    positions of the events that did it. If A and B are no moments, they are artifacts: then their fields
+    and parameters are compared.
+    """
+    try:
+        moments = [parse_moment(each) for each in (first, second) if each is not None]
+    except InvalidInputError:
+        if second is None:
+            raise
+        differs = _artifacts(reading, first, second)
+    else:
+        differs = _moments(reading, moments)
+    if differs and exit_code:
+        click.get_current_context().exit(1)
+
+
+def _moments(reading: Reading, moments: list[Any]) -> bool:
+    if any(isinstance(each, bytes) for each in moments):
+        moments = [reading.registry.as_of(each).position for each in moments]
+    found = reading.view.diff(*moments)
+    reading.printer.document(
+        "diff/1",
+        _json(found),
+        human=lambda: _tell(reading.printer, found),
+        ids=(change.artifact_id for change in found.changes),
+    )
+    return bool(found)
+
+
+def _json(found: "Diff") -> dict[str, Any]:
+    return {
+        "first": found.first,
+        "second": found.second,
+        "changes": [_fields(each) for each in found.changes],
+        "aliases": [_fields(each) for each in found.aliases],
+    }
+
+
+def _fields(struct: Any) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+def _tell(printer: Printer, found: "Diff") -> None:
+    for change in found.changes:
+        if change.before is None:
+            printer.line(f"+ {change.artifact_id}  registered at {change.after}", fg="green")
+        elif change.after is None:
+            printer.line(
+                f"- {change.artifact_id}  registered at {change.before}, ended at {change.ended}", fg="red"
+            )
+        else:
+            printer.line(
+                f"~ {change.artifact_id}  registered at {change.before}, again at {change.after}", fg="yellow"
+            )
+    for move in found.aliases:
+        printer.line(
+            f"> {move.alias}  {move.before or 'nothing'} -> {move.after or 'nothing'}, "
+            f"set at {move.set_after}",
+            fg="cyan",
+        )
+    printer.note(
+        f"from position {found.first} to {found.second}: {len(found.added)} added, {len(found.superseded)} "
+        f"superseded, {len(found.removed)} removed, {len(found.aliases)} alias moves"
+    )
+
+
+def _artifacts(reading: Reading, first: str, second: str) -> bool:
+    from chainfold.cli.fields import record_json
+
+    records = [reading.view.require(find_id(reading.view, name)) for name in (first, second)]
+    fields = list(_differing(*(dict(flat(record_json(record))) for record in records)))
+    reading.printer.table(
+        "fields/1",
+        fields,
+        [
+            Column("field", lambda each: each.field),
+            Column("first", lambda each: each.first, cut=True),
+            Column("second", lambda each: each.second, cut=True),
+        ],
+        as_json=lambda each: each._asdict(),
+        id_of=lambda each: each.field,
+        empty=f"{records[0].artifact_id} and {records[1].artifact_id} do not differ",
+    )
+    return bool(fields)
+
+
+def _differing(first: dict[str, Any], second: dict[str, Any]) -> Iterator[_Field]:
+    for name in dict.fromkeys([*first, *second]):
+        values = first.get(name, _ABSENT), second.get(name, _ABSENT)
+        if values[0] != values[1]:
+            yield _Field(name, *values)

@@ -1,0 +1,478 @@
+"""The verbs that read say what the API says, in each format, whatever artifacts are called."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.shell_completion import ShellComplete
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.cli_running import as_json, chainfold, contents, environment, fill, process
+
+from chainfold import ArtifactRecord, ArtifactRegistry
+from chainfold.cli import main
+from chainfold.params import to_wire
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHAINFOLD_DATASET", raising=False)
+    monkeypatch.setenv("CHAINFOLD_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def ids(registry: ArtifactRegistry) -> dict[str, str]:
+    return fill(registry)
+
+
+def told(record: ArtifactRecord) -> Any:
+    return record.to_dict() | {"params": to_wire(record.params)}
+
+
+def quiet(*arguments: str) -> list[str]:
+    result = chainfold(*arguments, "-q")
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+class TestLs:
+    def test_is_what_the_api_says(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        for at in range(registry.position + 1):
+            found = as_json("ls", "--at", str(at))
+            view = registry.as_of(at)
+            assert found["schema"] == "chainfold/artifacts/1"
+            assert (found["dataset"], found["position"]) == ("wheat", at)
+            assert found["items"] == list(map(told, view.get_all_records()))
+            assert quiet("ls", "--at", str(at)) == [each.artifact_id for each in view.get_all_records()]
+
+    def test_quiet_composes(self, ids: dict[str, str]) -> None:
+        names = chainfold("ls", "-q").stdout
+        shown = chainfold("show", "-", "--format", "json", text=names)
+        assert [each["artifact_id"] for each in json.loads(shown.stdout)["items"]] == names.splitlines()
+
+    def test_csv_has_all_rows(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        rows = list(csv.DictReader(io.StringIO(chainfold("ls", "--format", "csv").stdout)))
+        assert [row["id"] for row in rows] == [each.artifact_id for each in registry.iter_records()]
+        assert [int(row["size"]) for row in rows] == [each.size_bytes for each in registry.iter_records()]
+
+    @pytest.mark.parametrize(
+        ("text", "fits"),
+        [
+            ("type=model", lambda each: each.artifact_type == "model"),
+            ("type!=model", lambda each: each.artifact_type != "model"),
+            ("size>1kB", lambda each: each.size_bytes > 1000),
+            ("size <= 1 kB", lambda each: each.size_bytes <= 1000),
+            ("fold=0", lambda each: each.fold_id == 0),
+            ("fold=all", lambda each: each.fold_id is None),
+            ("fold>0", lambda each: each.fold_id is not None and each.fold_id > 0),
+            ("step=3", lambda each: each.step_index == 3),
+            ("pipeline=0001_pls", lambda _: True),
+            ("pipeline=0002", lambda _: False),
+            ("chain=*PLS", lambda each: each.chain_path.endswith("PLS")),
+            ("name=retr*", lambda each: each.custom_name == "retrained"),
+            ("age>1h", lambda _: False),
+            ("age<1h", lambda _: True),
+            ("created>2020-01-01", lambda _: True),
+            ("params.n_components=3", lambda each: each.params.get("n_components") == 3),
+            ("params.n_components>3", lambda each: each.params.get("n_components", 0) > 3),
+            ("params.n_components!=3", lambda each: each.params.get("n_components") != 3),
+        ],
+        ids=lambda each: each if isinstance(each, str) else "",
+    )
+    def test_filters(self, registry: ArtifactRegistry, ids: dict[str, str], text: str, fits: Any) -> None:
+        wanted = [each.artifact_id for each in registry.iter_records() if fits(each)]
+        assert quiet("ls", "-f", text) == wanted
+        assert quiet("find", "-f", text) == wanted
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "size", "size>", "size>big", "age>old", "colour=red", "step=one", "created=x", "=3", "\x1b=1"],
+    )
+    def test_a_filter_that_is_none_is_named(self, ids: dict[str, str], text: str) -> None:
+        result = chainfold("ls", "-f", text)
+        assert result.exit_code == 65
+        assert len(result.stderr.splitlines()) == 1
+        assert "\x1b" not in result.stderr
+
+    @pytest.mark.parametrize("limit", [None, 0, 2, 100])
+    @pytest.mark.parametrize("field", ["size", "step", "created", "id", "fold"])
+    def test_sorting_with_and_without_a_limit(
+        self, registry: ArtifactRegistry, ids: dict[str, str], field: str, limit: int | None
+    ) -> None:
+        keys = {
+            "size": lambda each: each.size_bytes,
+            "step": lambda each: each.step_index,
+            "created": lambda each: each.created_at,
+            "id": lambda each: each.artifact_id,
+            "fold": lambda each: -1 if each.fold_id is None else each.fold_id,
+        }
+        at_most = [] if limit is None else ["-n", str(limit)]
+        for falling in (False, True):
+            found = as_json("ls", f"--sort={'-' if falling else ''}{field}", *at_most)["items"]
+            records = [registry.resolve(each["artifact_id"]) for each in found]
+            wanted = sorted(map(keys[field], registry.iter_records()), reverse=falling)[:limit]
+            assert [keys[field](each) for each in records] == wanted  # type: ignore[no-untyped-call] # of lambdas
+
+    def test_datasets(self, workspace: Path, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        with ArtifactRegistry(workspace, "barley") as other:
+            other.register([1], "0001:1:all", "model")
+        assert quiet("ls") == quiet("ls", "--datasets") == ["barley", "wheat"]
+        found = as_json("ls")["items"]
+        assert [each["artifacts"] for each in found] == [1, len(registry)]
+        assert [each["position"] for each in found] == [1, registry.position]
+        assert chainfold("ls", "-n", "1").exit_code == 2
+        assert len(quiet("ls", "-d", "wheat")) == 5
+
+
+class TestShow:
+    def test_is_what_the_api_says(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        (found,) = as_json("show", "production")["items"]
+        record = registry.require(ids["model"])
+        assert found["record"] == told(record)
+        assert found["standing"] == "live"
+        assert found["aliases"] == ["production"]
+        assert found["sources"] == [{"artifact_id": ids["scaler"], "live": True}]
+        assert found["dependent_count"] == 1
+        assert [each["standing"] for each in found["history"]] == ["superseded", "live"]
+        assert found["file"]["there"]
+
+    def test_by_digest_and_of_what_was_deleted(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        record = registry.require(ids["model"])
+        assert quiet("show", record.content_hash) == quiet("show", record.content_hash[7:]) == [ids["model"]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            registry.delete_pipeline_artifacts("0001_pls", delete_files=True)
+        (found,) = as_json("show", ids["model"])["items"]
+        assert (found["standing"], found["file"]["there"]) == ("deleted", False)
+        assert "not there" in chainfold("show", ids["model"]).stdout
+
+    def test_goes_on_after_one_that_is_not_there(self, ids: dict[str, str]) -> None:
+        result = chainfold("show", ids["model"][:-3], ids["stack"], "-q")
+        assert result.exit_code == 66
+        assert result.stdout.splitlines() == [ids["stack"]]
+        assert f"there is {ids['model'][:-2]}" in result.stderr
+
+
+class TestFind:
+    def test_by_each_index(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        chain = "s1.MinMaxScaler>s3.PLS"
+
+        def named(records: list[ArtifactRecord]) -> list[str]:
+            return [each.artifact_id for each in records]
+
+        assert quiet("find", "--prefix", "s1.Min") == named(registry.get_chain_prefix("s1.Min"))
+        assert quiet("find", "--chain", chain) == named(registry.get_chain_prefix(chain))
+        assert quiet("find", "--operators", "s1.MinMaxScaler") == named(registry.get_chain_prefix("s1"))
+        assert quiet("find", "--operators", "s1.MinMax") == []
+        steps = named(registry.get_artifacts_for_step("0001_pls", 3))
+        assert quiet("find", "--pipeline", "0001_pls", "--step", "3") == steps
+        assert sorted(quiet("find", "--step", "3", "--type", "model")) == sorted(steps)
+        digest = registry.require(ids["model"]).content_hash
+        for text in (digest, digest[7:], digest[:20], digest[7:19]):
+            assert quiet("find", "--digest", text) == [ids["model"]]
+
+    def test_says_what_is_wrong_with_a_chain(self, ids: dict[str, str]) -> None:
+        assert chainfold("find", "--operators", "s1.[").exit_code == 65
+        assert chainfold("find", "--chain", "a", "--prefix", "b").exit_code == 2
+
+
+class TestLog:
+    def test_is_what_the_api_says(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        entries = list(registry.events())
+        positions = [str(each.position) for each in entries]
+        assert quiet("log") == positions[::-1]
+        assert quiet("log", "--reverse") == positions
+        assert quiet("log", "-n", "2") == positions[:-3:-1]
+        assert quiet("log", "-n", "2", "--reverse") == positions[-2:]
+        assert quiet("log", "--at", "3") == positions[2::-1]
+        assert quiet("log", "--since", "3", "--until", "5") == ["4", "3"]
+        found = as_json("log", "--reverse")["items"]
+        assert [each["kind"] for each in found] == [each.event.kind for each in entries]
+        assert [each["at"] for each in found] == [each.at for each in entries]
+        run = next(registry.runs()).run_id
+        for name, value in (("run", run), ("pipeline", "0001_pls"), ("kinds", "alias-set")):
+            wanted = [str(each.position) for each in registry.events(**{name: value})]  # type: ignore[arg-type] # one of several
+            assert quiet("log", f"--{name.rstrip('s')}", value, "--reverse") == wanted
+        wanted = [str(each.position) for each in registry.events(artifact=ids["model"])]
+        assert quiet("log", "production", "--reverse") == wanted
+
+    def test_follow(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        arguments = ["-m", "chainfold", "log", "--follow", "-n", "1", "--format", "json"]
+        child = subprocess.Popen(
+            [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, env=environment()
+        )
+        assert child.stdout is not None
+        try:
+            first = json.loads(child.stdout.readline())
+            registry.register([1], "0007:1:all", "model")
+            second = json.loads(child.stdout.readline())
+        finally:
+            child.send_signal(signal.SIGINT)
+            assert child.wait(30) == 130
+            child.stdout.close()
+        assert first["position"] + 1 == second["position"] == registry.position - 1
+        assert second["record"]["artifact_id"] == "0007:1:all"
+
+
+class TestDiff:
+    def test_moments(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        for first in range(registry.position):
+            wanted = registry.diff(first)
+            found = as_json("diff", str(first))
+            assert [each["artifact_id"] for each in found["changes"]] == [
+                each.artifact_id for each in wanted.changes
+            ]
+            assert [each["alias"] for each in found["aliases"]] == [each.alias for each in wanted.aliases]
+        text = chainfold("diff", "7", "9").stdout
+        assert (
+            text
+            == f"~ {ids['model']}  registered at 2, again at 8\n> production  nothing -> {ids['model']}, set at 7\n"
+        )
+        assert chainfold("diff", "3", "3", "--exit-code").exit_code == 0
+        assert chainfold("diff", "3", "--exit-code").exit_code == 1
+        assert chainfold("diff", "4", "3").exit_code == 65
+
+    def test_artifacts(self, ids: dict[str, str]) -> None:
+        found = {each["field"]: each for each in as_json("diff", "production", ids["other"])["items"]}
+        assert (found["params.n_components"]["first"], found["params.n_components"]["second"]) == (12, 3)
+        assert "class_name" not in found
+
+
+class TestLineage:
+    def test_is_what_the_api_says(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        for name in ids.values():
+            assert quiet("tree", name) == [each.artifact_id for each in registry.lineage(name)]
+            down = [each.artifact_id for each in registry.descendants(name)]
+            assert quiet("tree", name, "--down") == quiet("graph", name, "--down") == down
+        assert quiet("tree", ids["stack"], "--depth", "0") == [ids["stack"]]
+
+    def test_tree(self, ids: dict[str, str]) -> None:
+        lines = chainfold("tree", ids["stack"]).stdout.splitlines()
+        assert lines[0] == f"{ids['stack']}  (meta_model, dict)"
+        assert lines[1] == f"├── {ids['model']}  (model, list, superseded at 8)"
+        assert lines[2] == f"│   └── {ids['scaler']}  (transformer, dict)"
+        assert lines[-1] == f"    └── {ids['scaler']}  (transformer, dict)"
+
+    def test_a_long_row_is_no_recursion(self, registry: ArtifactRegistry) -> None:
+        for number in range(1_500):
+            before = [f"0001:{number - 1}:all"] if number else []
+            registry.register(number, f"0001:{number}:all", "model", before)
+        assert len(chainfold("tree", "0001:1499:all").stdout.splitlines()) == 1_500
+
+    def test_what_is_used_twice_is_unfolded_once(self, registry: ArtifactRegistry) -> None:
+        """Forty layers of two, each made from both below, have 2**40 paths."""
+        for layer in range(40):
+            sources = [f"0001:{layer - 1}{side}:all" for side in "ab"] if layer else []
+            for side in "ab":
+                registry.register([layer, side], f"0001:{layer}{side}:all", "model", sources)
+        text = chainfold("tree", "0001:39a:all").stdout
+        assert len(text.splitlines()) < 200
+        assert "see above" in text
+
+    def test_drawings_hold_what_names_say(self, registry: ArtifactRegistry) -> None:
+        registry.register([1], 'a"]; x [label="\\', "model")
+        registry.register([2], "<script>alert(1)</script>:1:#quot;`", "model", ['a"]; x [label="\\'])
+        name = "<script>alert(1)</script>:1:#quot;`"
+        assert r'label="a\"]; x [label=\"\\\nmodel, list"' in chainfold("graph", name).stdout
+        mermaid = chainfold("graph", name, "--as", "mermaid").stdout
+        assert "<script" not in mermaid
+        assert mermaid.count('"') == 4
+
+    @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+    def test_svg(self, ids: dict[str, str]) -> None:
+        assert "<svg" in chainfold("graph", ids["stack"], "--as", "svg").stdout
+
+    def test_svg_says_what_it_needs(self, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "")
+        result = chainfold("graph", ids["stack"], "--as", "svg")
+        assert result.exit_code == 66
+        assert "Graphviz" in result.stderr
+
+
+class TestFigures:
+    def test_stats(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        found = as_json("stats", "--at", "6")
+        assert found.items() >= registry.as_of(6).get_stats().items()
+        assert "3, " in chainfold("stats").stdout or "artifacts" in chainfold("stats").stdout
+
+    @pytest.mark.parametrize("by", ["pipeline", "type", "step", "class"])
+    def test_du_adds_up(self, registry: ArtifactRegistry, ids: dict[str, str], by: str) -> None:
+        registry.register({"mean": 1}, "0002:1:all", "model")  # the scaler's bytes
+        *groups, total = as_json("du", "--by", by)["items"]
+        figures = registry.get_stats()
+        assert total["size_bytes"] == sum(each["size_bytes"] for each in groups)
+        assert total["size_bytes"] == sum(
+            {each.path: each.size_bytes for each in registry.iter_records()}.values()
+        )
+        assert total["artifacts"] == figures["total_artifacts"]
+        assert total["files"] == figures["unique_files"] == sum(each["files"] for each in groups)
+        assert [each["kind"] for each in groups].count("shared") == (0 if by == "class" else 1)
+
+    def test_runs(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        with pytest.raises(ZeroDivisionError), registry.run():
+            registry.register([1], "0005:1:all", "model")
+            raise ZeroDivisionError
+        wanted = [each.run_id for each in registry.runs()]
+        assert quiet("runs") == wanted
+        assert quiet("runs", "-n", "1") == quiet("runs", "--status", "rolled-back") == wanted[1:]
+        assert as_json("runs")["items"][1]["reason"] == "exception"
+        assert as_json("runs", "--at", "2")["items"][0]["status"] == "open"
+
+
+class TestLoad:
+    def test_writes_what_was_stored(
+        self, workspace: Path, registry: ArtifactRegistry, ids: dict[str, str], tmp_path: Path
+    ) -> None:
+        record = registry.require(ids["model"])
+        stored = (workspace / "binaries" / "wheat" / record.path).read_bytes()
+        assert chainfold("load", "production", "-o", "out").exit_code == 0
+        assert (tmp_path / "out").read_bytes() == stored
+        assert chainfold("load", "production", "-o", "-").stdout_bytes == stored
+        assert chainfold("load", "production", "-o", "old", "--at", "7").exit_code == 0
+        old = registry.as_of(7).require(ids["model"])
+        assert (tmp_path / "old").stat().st_size == old.size_bytes
+
+    def test_leaves_files_that_are_there(self, ids: dict[str, str], tmp_path: Path) -> None:
+        (tmp_path / "out").write_text("mine")
+        assert chainfold("load", "production", "-o", "out").exit_code == 65
+        assert (tmp_path / "out").read_text() == "mine"
+        assert chainfold("load", "production", "-o", "out", "--force").exit_code == 0
+        assert (tmp_path / "out").read_bytes() != b"mine"
+        assert chainfold("load", "production", "-o", "none/out").exit_code in {66, 74}
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "workspace"]
+
+    @pytest.mark.damages
+    def test_refuses_bytes_that_have_changed(
+        self, workspace: Path, registry: ArtifactRegistry, ids: dict[str, str], tmp_path: Path
+    ) -> None:
+        path = workspace / "binaries" / "wheat" / registry.require(ids["model"]).path
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+        result = chainfold("load", "production", "-o", "out")
+        assert result.exit_code == 74
+        assert "has changed" in result.stderr
+        assert not (tmp_path / "out").exists()
+        path.unlink()
+        result = chainfold("load", "production", "-o", "out")
+        assert result.exit_code == 66
+        assert "removed by hand" in result.stderr
+
+
+class TestPipes:
+    def test_a_reader_that_stops_is_nothing_to_complain_of(self, registry: ArtifactRegistry) -> None:
+        with registry.run():
+            for number in range(3_000):
+                registry.register(number, f"{'x' * 60}:{number}:all", "model")
+        command = f"{sys.executable} -m chainfold ls --format json | head -1; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, env=environment(), check=True
+        )
+        assert done.stdout.splitlines()[1] == "141"
+        assert done.stderr == ""
+
+    def test_notes_are_not_in_the_pipe(self, ids: dict[str, str]) -> None:
+        done = process("ls", "--at", "0", "--format", "human")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "as of position 0" in done.stderr
+        assert "\x1b" not in done.stderr
+
+
+class TestHostileNames:
+    NAMES = (
+        "=1+1:0:all",
+        "-rf:0:all",
+        "a\u202eb:0:all",
+        "'; touch x; ':0:all",
+        "日本:0:all",
+        "[bold]x[/bold]:0:all",
+    )
+
+    def test_ids(self, registry: ArtifactRegistry) -> None:
+        for name in self.NAMES:
+            registry.register([name], name, "model", params={"x": "\x1b[31mred\r\n"}, custom_name="b\u202ead")
+        for arguments in (("ls", "-l"), ("ls", "-q"), ("log", "-l"), ("ls", "--format", "csv"), ("du",)):
+            text = chainfold(*arguments).stdout
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+        assert [each["artifact_id"] for each in as_json("ls")["items"]] == list(self.NAMES)
+        assert chainfold("ls", "--format", "json").stdout.isascii()
+        for name in self.NAMES:
+            result = chainfold("show", "--", name)
+            assert result.exit_code == 0
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", result.stdout)
+        rows = list(csv.reader(io.StringIO(chainfold("ls", "--format", "csv").stdout)))
+        assert [row[0][0] for row in rows[1:3]] == ["'", "'"]
+
+    @given(name=st.text(max_size=20))
+    def test_any_text_is_a_name_that_may_not_be_there(
+        self, name: str, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        folder = tmp_path_factory.getbasetemp() / "hostile"
+        with ArtifactRegistry(folder, "wheat") as registry:
+            if not len(registry):
+                registry.register([1], "0001:1:all", "model")
+        result = chainfold("show", "-w", folder, "--", name)
+        assert result.exit_code in {0, 66} or name == "-"
+        assert len(result.stderr.splitlines()) <= 1
+
+
+class TestCompletion:
+    def complete(self, *words: str) -> list[str]:
+        *before, incomplete = words
+        found = ShellComplete(main, {}, "chainfold", "_CHAINFOLD_COMPLETE").get_completions(
+            before, incomplete
+        )
+        return [each.value for each in found]
+
+    def test_names(self, workspace: Path, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        before = contents(workspace)
+        assert self.complete("show", "prod") == ["production"]
+        assert set(self.complete("tree", "0001_pls$d")) == {
+            ids["model"],
+            ids["other"],
+            ids["model"][:-1] + "2",
+        }
+        assert self.complete("find", "--chain", "s1") == ["s1.MinMaxScaler", "s1.MinMaxScaler>s3.PLS"]
+        assert self.complete("ls", "-d", "w") == ["wheat"]
+        assert self.complete("ls", "-w", str(workspace.parent / "none"), "-d", "w") == []
+        assert self.complete("s") == ["show", "stats"]
+        assert contents(workspace) == before
+
+    def test_is_bounded(self, registry: ArtifactRegistry) -> None:
+        with registry.run():
+            for number in range(2_500):
+                registry.register(number, f"0001:{number}:all", "model", chain_path=f"s1.X{number}")
+        assert len(self.complete("show", "0001")) == 100
+        assert self.complete("show", "0001:3:")[:1] in (
+            [],
+            ["0001:3:all"],
+        )  # it is older than what is looked at
+        assert len(self.complete("find", "--prefix", "s1.X2")) == 100
+
+
+def test_ctrl_c_while_listing(registry: ArtifactRegistry) -> None:
+    registry.register([1], "0001:1:all", "model")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "chainfold", "log", "--follow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.readline()
+    time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert errors == "Interrupted: nothing was left half done.\n"
