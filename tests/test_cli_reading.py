@@ -235,10 +235,11 @@ class TestDiff:
             ]
             assert [each["alias"] for each in found["aliases"]] == [each.alias for each in wanted.aliases]
         text = chainfold("diff", "7", "9").stdout
-        assert (
-            text
-            == f"~ {ids['model']}  registered at 2, again at 8\n> production  nothing -> {ids['model']}, set at 7\n"
-        )
+        model = ids["model"]
+        assert text.splitlines() == [
+            f"~ {model}  registered at 2, again at 8",
+            f"> production  nothing -> {model}, set at 7",
+        ]
         assert chainfold("diff", "3", "3", "--exit-code").exit_code == 0
         assert chainfold("diff", "3", "--exit-code").exit_code == 1
         assert chainfold("diff", "4", "3").exit_code == 65
@@ -304,7 +305,7 @@ class TestFigures:
     def test_stats(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
         found = as_json("stats", "--at", "6")
         assert found.items() >= registry.as_of(6).get_stats().items()
-        assert "3, " in chainfold("stats").stdout or "artifacts" in chainfold("stats").stdout
+        assert "artifacts          5, " in chainfold("stats").stdout
 
     @pytest.mark.parametrize("by", ["pipeline", "type", "step", "class"])
     def test_du_adds_up(self, registry: ArtifactRegistry, ids: dict[str, str], by: str) -> None:
@@ -339,7 +340,7 @@ class TestLoad:
         assert chainfold("load", "production", "-o", "out").exit_code == 0
         assert (tmp_path / "out").read_bytes() == stored
         assert chainfold("load", "production", "-o", "-").stdout_bytes == stored
-        assert chainfold("load", "production", "-o", "old", "--at", "7").exit_code == 0
+        assert chainfold("load", ids["model"], "-o", "old", "--at", "7").exit_code == 0
         old = registry.as_of(7).require(ids["model"])
         assert (tmp_path / "old").stat().st_size == old.size_bytes
 
@@ -369,13 +370,14 @@ class TestLoad:
 
 
 class TestPipes:
+    @pytest.mark.skipif(not Path("/bin/bash").exists(), reason="it is asked of bash")
     def test_a_reader_that_stops_is_nothing_to_complain_of(self, registry: ArtifactRegistry) -> None:
         with registry.run():
             for number in range(3_000):
                 registry.register(number, f"{'x' * 60}:{number}:all", "model")
         command = f"{sys.executable} -m chainfold ls --format json | head -1; echo ${{PIPESTATUS[0]}}"
         done = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, env=environment(), check=True
+            ["/bin/bash", "-c", command], capture_output=True, text=True, env=environment(), check=True
         )
         assert done.stdout.splitlines()[1] == "141"
         assert done.stderr == ""
@@ -476,3 +478,36 @@ def test_ctrl_c_while_listing(registry: ArtifactRegistry) -> None:
     _, errors = child.communicate(timeout=30)
     assert child.returncode == 130
     assert errors == "Interrupted: nothing was left half done.\n"
+
+
+DOCUMENTED = (Path(__file__).resolve().parents[1] / "docs" / "cli-json.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ls",
+        "ls --datasets",
+        "find",
+        "show production",
+        "log",
+        "diff 3",
+        "diff production 0001_pls$abcdef012345:all",
+        "tree production",
+        "graph production",
+        "runs",
+        "stats",
+        "du",
+        "load production -o out",
+    ],
+)
+def test_json_has_the_fields_that_are_documented(ids: dict[str, str], line: str) -> None:
+    found = as_json(*line.split())
+    part = DOCUMENTED.split(f"## {found['schema']}\n")[1].split("\n## ")[0]
+    assert f"`{line.split(maxsplit=1)[0]}" in part
+    documented = set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)) or set(re.findall(r"`(\w+)`", part))
+    assert found.get("items", True)
+    for item in found.get("items", [found]):
+        own = item.keys() - {"schema", "dataset", "position"}
+        assert own <= documented or line == "log"
+        assert documented - {"position", "meta_config", "ls", "find"} <= own

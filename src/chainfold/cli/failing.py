@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -60,6 +62,9 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
 def tell(kind: str, text: str) -> None:
     """A line on stderr."""
     words = plain(" ".join(text.split()))
+    if sys.stderr.isatty():  # a terminal would break the line amid a word
+        columns = shutil.get_terminal_size().columns
+        words = textwrap.fill(f"{kind}: {words}", columns, break_on_hyphens=False)[len(kind) + 2 :]
     sys.stderr.write(
         f"{click.style(f'{kind}:', fg=_COLOURS.get(kind)) if _shows_colours() else f'{kind}:'} {words}\n"
     )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, assert_never
 
 from chainfold.cli.printing import Column
-from chainfold.cli.units import size_text, time_text
+from chainfold.cli.units import kind_text, size_text, time_text
 
 if TYPE_CHECKING:
     from chainfold.events import AnyEvent, Entry
@@ -23,7 +23,7 @@ def entry_columns() -> list[Column["Entry"]]:
     return [
         Column("position", lambda entry: entry.position, right=True),
         Column("at", lambda entry: entry.at, lambda entry: time_text(entry.at)),
-        Column("kind", lambda entry: entry.event.kind),
+        Column("kind", lambda entry: entry.event.kind, lambda entry: kind_text(entry.event.kind)),
         Column("what", lambda entry: in_words(entry.event), cut=True),
         Column("run", lambda entry: entry.run or "", spare=2, cut=True),
         Column("actor", lambda entry: entry.actor, spare=1, cut=True),

@@ -65,7 +65,7 @@ def load(reading: Reading, *, name: str, output: str, force: bool) -> None:
             "size_bytes": len(content),
         },
         human=lambda: reading.printer.note(
-            f"{output}: {size_text(len(content))} of {record.artifact_id} in the format {record.format}, checked"
+            f"{output}: {size_text(len(content))} of {record.artifact_id}, format {record.format}, checked"
         ),
         ids=[record.artifact_id],
     )

@@ -13,7 +13,7 @@ from chainfold.cli.completing import complete_ids
 from chainfold.cli.naming import each_name, find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.printing import Column, Printer
-from chainfold.cli.units import age_text, size_text, time_of, time_text
+from chainfold.cli.units import age_text, kind_text, size_text, time_of, time_text
 from chainfold.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -209,4 +209,4 @@ def _history_columns() -> "list[Column[HistoryItem]]":
 def _ending(item: "HistoryItem") -> str:
     if item.removed_at is None:
         return ""
-    return f"{item.removed_by} at {item.removed_at - 1}"
+    return f"{kind_text(item.removed_by or '')} at {item.removed_at - 1}"

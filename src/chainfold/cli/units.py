@@ -112,6 +112,16 @@ def time_text(at: str) -> str:
     return f"{at[:10]} {at[11:19]}" if len(at) > 19 and at[10] == "T" else at  # noqa: PLR2004 - RFC 3339
 
 
+def kind_text(kind: str) -> str:
+    """A kind of event for people, without what every other has too: `registered`, `run-committed`."""
+    return (
+        kind.removeprefix("artifact-")
+        .removeprefix("artifacts-")
+        .removeprefix("dataset-")
+        .removeprefix("blobs-")
+    )
+
+
 def time_of(at: str) -> datetime | None:
     """A time that a record or an entry has; None if it has none that can be read."""
     try:
