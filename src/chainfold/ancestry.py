@@ -1,12 +1,16 @@
 """What an artifact was made from, and what was made from it, registration by registration."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from chainfold.dataset import Dataset
 from chainfold.events import Entry
 from chainfold.history import Deletions, HistoryItem, cause_of_end, item
+from chainfold.markup import grid
+
+_SHOWN: Final = 100
 
 
 class Relative(msgspec.Struct, frozen=True):
@@ -32,6 +36,26 @@ class Relative(msgspec.Struct, frozen=True):
     def is_current(self) -> bool:
         """Whether it is still what its id names."""
         return self.registration is not None and self.registration.standing == "live"
+
+
+class Lineage(list[Relative]):
+    """Registrations, nearest first: a list, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first hundred."""
+        rows = [
+            (
+                each.depth,
+                each.artifact_id,
+                "not registered" if each.registration is None else each.registration.standing,
+                "" if each.registration is None else each.registration.position,
+                "" if each.ended_by is None else f"{each.ended_by.event.kind} at {each.ended_by.position}",
+            )
+            for each in self[:_SHOWN]
+        ]
+        of_all = "" if len(self) <= _SHOWN else f", the first {_SHOWN}"
+        head = ["steps away", "artifact", "standing", "position", "ended by"]
+        return grid(f"{len(self)} registrations{of_all}", head, rows)
 
 
 def ancestors(data: Dataset, row: int, size: int) -> Iterator[Relative]:

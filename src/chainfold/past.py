@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
-from chainfold.ancestry import Relative, ancestors, descendants
+from chainfold.ancestry import Lineage, ancestors, descendants
 from chainfold.changes import Diff, diff
 from chainfold.errors import InvalidInputError, NotFoundError
 from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunCommitted
 from chainfold.lookups import Lookups
+from chainfold.markup import card
 from chainfold.private import paths_of
 from chainfold.projections import NOW, RunState
 
@@ -42,6 +43,12 @@ class RunInfo(msgspec.Struct, frozen=True):
     status: str
     closed: int | None
     reason: str
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return card(
+            f"Run {self.run_id}", [(name, getattr(self, name)) for name in self.__struct_fields__[1:]]
+        )
 
 
 class Past(Lookups):
@@ -135,7 +142,7 @@ class Past(Lookups):
 
     # lineage
 
-    def lineage(self, artifact_id: str) -> list[Relative]:
+    def lineage(self, artifact_id: str) -> Lineage:
         """What a model came from: its registration, then all that it was made from, nearest first.
 
         These are the registrations that were used, whatever their ids name by now; each says how it stands as
@@ -149,9 +156,9 @@ class Past(Lookups):
         """
         with self._data.mutex:
             size = self._size_at(NOW)
-            return list(ancestors(self._data, self._row_of(artifact_id, size), size))
+            return Lineage(ancestors(self._data, self._row_of(artifact_id, size), size))
 
-    def descendants(self, artifact_id: str) -> list[Relative]:
+    def descendants(self, artifact_id: str) -> Lineage:
         """What was made from an artifact, directly or not: its registration, then theirs, nearest first.
 
         Args:
@@ -162,7 +169,7 @@ class Past(Lookups):
         """
         with self._data.mutex:
             size = self._size_at(NOW)
-            return list(descendants(self._data, self._row_of(artifact_id, size), size))
+            return Lineage(descendants(self._data, self._row_of(artifact_id, size), size))
 
     # inside
 

@@ -7,6 +7,7 @@ import msgspec
 
 from chainfold.chain import compute_chain_hash
 from chainfold.digest import short
+from chainfold.markup import card
 
 Fold = int | str | None
 """A cross-validation fold: its number, a word such as `final` or `avg`, or None for what folds share."""
@@ -128,6 +129,26 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     def __repr__(self) -> str:
         name = self.class_name if CUSTOM_NAME in self.private else self.custom_name or self.class_name
         return f"ArtifactRecord(id={self.artifact_id!r}, type={self.artifact_type.value}, name={name!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return card(
+            self.artifact_id,
+            [
+                ("type", self.artifact_type.value),
+                ("class", self.class_name),
+                ("name", self.custom_name),
+                ("chain", self.chain_path),
+                ("step", self.step_index),
+                ("fold", self.get_fold_str()),
+                ("made from", ", ".join(self.depends_on)),
+                ("parameters", ", ".join(f"{name}={value!r}" for name, value in self.params.items())),
+                ("created", self.created_at),
+                ("format", self.format),
+                ("digest", self.content_hash),
+                ("bytes", f"{self.size_bytes:,}"),
+            ],
+        )
 
     @property
     def chain_hash(self) -> str:

@@ -17,6 +17,7 @@ from chainfold.graph import DependencyGraph, LineageGraph, topological
 from chainfold.history import HistoryItem, history
 from chainfold.loading import checked_bytes, load_blob
 from chainfold.lookups import path_of
+from chainfold.markup import card
 from chainfold.projections import NOW, Sight, Total, unpacked
 from chainfold.proof.provable import Provable
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
@@ -58,6 +59,22 @@ class RegistryView(Provable, Tabular):
         return (
             f"{type(self).__name__}({self.dataset!r}, position={self.position}, artifacts={len(self)}, "
             f"workspace={str(self.workspace)!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        found = self.totals()
+        return card(
+            f"Dataset {self.dataset}",
+            [
+                ("position", self.position),
+                ("artifacts", f"{found.artifacts:,}"),
+                *((f"of type {kind}", f"{count:,}") for kind, count in sorted(found.by_type.items())),
+                ("files that they need", f"{found.files:,}"),
+                ("bytes in these", f"{found.file_bytes:,}"),
+                ("aliases", ", ".join(f"{alias} = {target}" for alias, target in self.aliases().items())),
+                ("workspace", self.workspace),
+            ],
         )
 
     def __len__(self) -> int:

@@ -72,6 +72,6 @@ def artifact_columns(now: datetime) -> list[Column["ArtifactRecord"]]:
             right=True,
             spare=3,
         ),
-        Column("created", lambda record: record.created_at, age, right=True, spare=4),
+        Column("created", lambda record: record.created_at, age, right=True, spare=4, head="age"),
         Column("chain", lambda record: record.chain_path, spare=8, cut=True),
     ]

@@ -27,7 +27,7 @@ T = TypeVar("T")
 _MEASURED: Final = 500
 """Rows from which the widths of columns are taken; later ones that are wider stand out."""
 _GAP: Final = 2
-_LEAST: Final = 12
+_LEAST: Final = 20
 """Columns to which a cell that may be cut is cut at most."""
 _NARROW: Final = 80
 
@@ -42,6 +42,7 @@ class Column(NamedTuple, Generic[T]):
         right: Whether it goes to the right, as numbers do.
         spare: Order in which columns are left out where a terminal is narrow, highest first; 0 stays.
         cut: Whether its cells may be cut where a terminal is narrow.
+        head: What people see above it; by default its name.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column(NamedTuple, Generic[T]):
     right: bool = False
     spare: int = 0
     cut: bool = False
+    head: str = ""
 
     def text(self, item: T) -> str:
         """What people see."""
@@ -72,7 +74,7 @@ class Printer:
         self.shape = shape
         self._about = dict(about or {})
         self._long = long
-        self._is_terminal = sys.stdout.isatty()
+        self._is_terminal = is_terminal()
         self._colours = (
             self._is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         )
@@ -279,7 +281,7 @@ class Printer:
         first = list(islice(rest, _MEASURED))
         if not first:
             return
-        names = [column.name.upper().replace("_", " ") for column in columns]
+        names = [(column.head or column.name).upper().replace("_", " ") for column in columns]
         measured = [[column.text(item) for column in columns] for item in first]
         widths = [max(map(width, cells)) for cells in zip(names, *measured, strict=True)]
         kept, is_cut = list(range(len(columns))), False
@@ -336,6 +338,11 @@ def _fitted(
         if columns[each].cut and excess() > 0:
             widths[each] = max(widths[each] - excess(), min(_LEAST, widths[each]))
     return kept, widths
+
+
+def is_terminal() -> bool:
+    """Whether a person is looking at stdout."""
+    return sys.stdout.isatty()
 
 
 def flat(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Cell]]:
