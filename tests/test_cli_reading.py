@@ -21,6 +21,8 @@ from tests.cli_running import as_json, chainfold, contents, environment, fill, p
 
 from chainfold import ArtifactRecord, ArtifactRegistry
 from chainfold.cli import main
+from chainfold.cli.log import _KINDS
+from chainfold.events import KINDS
 from chainfold.params import to_wire
 
 
@@ -162,6 +164,39 @@ class TestShow:
         assert result.exit_code == 66
         assert result.stdout.splitlines() == [ids["stack"]]
         assert f"there is {ids['model'][:-2]}" in result.stderr
+
+
+def test_what_is_private_is_not_printed(registry: ArtifactRegistry) -> None:
+    for number in range(2):
+        registry.register(
+            [1],
+            f"0001:{number}:all",
+            "model",
+            params={"patient": "Ada Secret", "alpha": number},
+            custom_name="Ada Secret",
+            private=["patient", "custom_name"],
+        )
+    for shape in ("human", "json", "csv", "quiet"):
+        for line in (
+            "ls -l",
+            "show 0001:1:all",
+            "log",
+            "find",
+            "tree 0001:1:all",
+            "diff 0001:0:all 0001:1:all",
+        ):
+            result = chainfold(*line.split(), "--format", shape)
+            assert result.exit_code == 0
+            assert "Secret" not in result.output
+    assert "Ada Secret" in chainfold("show", "0001:1:all", "--private").stdout
+    assert (
+        as_json("show", "0001:1:all", "--private")["items"][0]["record"]["params"]["patient"] == "Ada Secret"
+    )
+    assert "Secret" not in registry.require("0001:1:all")._repr_html_()
+
+
+def test_log_knows_every_kind() -> None:
+    assert set(_KINDS) == KINDS
 
 
 class TestFind:
@@ -510,4 +545,4 @@ def test_json_has_the_fields_that_are_documented(ids: dict[str, str], line: str)
     for item in found.get("items", [found]):
         own = item.keys() - {"schema", "dataset", "position"}
         assert own <= documented or line == "log"
-        assert documented - {"position", "meta_config", "ls", "find"} <= own
+        assert documented - {"position", "meta_config", "private", "ls", "find"} <= own

@@ -131,18 +131,19 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
         return f"ArtifactRecord(id={self.artifact_id!r}, type={self.artifact_type.value}, name={name!r})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """What a notebook shows: not what is private, as notebooks keep it where no erasure reaches."""
+        told = self.without_private()
         return card(
             self.artifact_id,
             [
                 ("type", self.artifact_type.value),
                 ("class", self.class_name),
-                ("name", self.custom_name),
+                ("name", told.custom_name),
                 ("chain", self.chain_path),
                 ("step", self.step_index),
                 ("fold", self.get_fold_str()),
                 ("made from", ", ".join(self.depends_on)),
-                ("parameters", ", ".join(f"{name}={value!r}" for name, value in self.params.items())),
+                ("parameters", ", ".join(f"{name}={value!r}" for name, value in told.params.items())),
                 ("created", self.created_at),
                 ("format", self.format),
                 ("digest", self.content_hash),

@@ -26,6 +26,7 @@ EXIT_CODES: Final = {
     74: "The storage refused or failed, or stored bytes are not what was acknowledged.",
     75: "Something stands in the way now, such as an open run: the same command may succeed later.",
     76: "The log was written by a newer release.",
+    77: "Bytes that came from elsewhere would run code that nobody has allowed.",
     130: "Interrupted by Ctrl-C. What was begun is taken back or can be repeated.",
     141: "Whoever read the output stopped reading, as `head` does.",
 }

@@ -28,12 +28,23 @@ SORT_KEYS: Final[dict[str, "Callable[[ArtifactRecord], Any]"]] = {
 """By what artifacts are sorted."""
 
 
-def record_json(record: "ArtifactRecord") -> dict[str, Any]:
-    """A record as JSON types: the fields of `ArtifactRecord`, parameters in the form that the log has."""
-    return record.to_dict() | {"params": to_wire(record.params)}
+def record_json(record: "ArtifactRecord", *, private: bool = False) -> dict[str, Any]:
+    """A record as JSON types: the fields of `ArtifactRecord`, parameters in the form that the log has.
+
+    Args:
+        record: It.
+        private: Whether with what is private, which no erasure reaches once it is printed.
+    """
+    told = record if private else record.without_private()
+    return told.to_dict() | {"params": to_wire(told.params)}
 
 
-def history_json(item: "HistoryItem") -> dict[str, Any]:
+def name_of(record: "ArtifactRecord") -> str:
+    """The name that a user gave, unless it is private."""
+    return "" if "custom_name" in record.private else record.custom_name
+
+
+def history_json(item: "HistoryItem", *, private: bool = False) -> dict[str, Any]:
     """One registration in the life of an id as JSON types: the fields of `HistoryItem`."""
     return {
         "position": item.position,
@@ -42,7 +53,7 @@ def history_json(item: "HistoryItem") -> dict[str, Any]:
         "visible_from": item.visible_from,
         "removed_at": item.removed_at,
         "removed_by": item.removed_by,
-        "record": record_json(item.record),
+        "record": record_json(item.record, private=private),
     }
 
 
@@ -61,7 +72,7 @@ def artifact_columns(now: datetime) -> list[Column["ArtifactRecord"]]:
         Column("id", lambda record: record.artifact_id),
         Column("type", lambda record: record.artifact_type.value, spare=1),
         Column("class", lambda record: record.class_name, spare=2, cut=True),
-        Column("name", lambda record: record.custom_name, spare=7, cut=True),
+        Column("name", name_of, spare=7, cut=True),
         Column("pipeline", lambda record: record.pipeline_id, spare=9, cut=True),
         Column("step", lambda record: record.step_index, right=True, spare=5),
         Column("fold", lambda record: record.get_fold_str(), right=True, spare=6),

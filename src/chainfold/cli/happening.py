@@ -54,6 +54,8 @@ def in_words(event: "AnyEvent") -> str:  # noqa: PLR0911 - one case for each kin
                 if event.artifact_id is not None
                 else f"{event.alias} removed"
             )
+        case events.PrivateErased():
+            return f"{_counted(event.paths, 'file')}, {event.reason}"
         case events.RunStarted():
             return event.owner
         case events.RunCommitted() | events.DatasetPurged():

@@ -29,6 +29,7 @@ _KINDS: Final = (
     "dataset-purged",
     "blobs-swept",
     "alias-set",
+    "private-erased",
 )
 
 

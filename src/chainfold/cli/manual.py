@@ -49,6 +49,8 @@ What was asked for goes to stdout, notes to stderr; `--format` has four shapes.
 - `quiet` (`-q`): ids alone, one a line, so that pipes compose: `chainfold ls -q -f type=model | chainfold
   show -`.
 
+What is private is not printed, as no erasure reaches what was; `show --private` is for who must see it.
+
 Control characters, and whatever else would move a cursor or turn the direction of writing, are shown as
 escapes.
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from chainfold.cli.fields import name_of
+
 if TYPE_CHECKING:
     from chainfold.ancestry import Relative
     from chainfold.view import RegistryView
@@ -59,7 +61,7 @@ def in_words(relative: "Relative") -> str:
     if relative.registration is None:
         return "not registered"
     record = relative.registration.record
-    parts = [record.artifact_type.value, record.custom_name or record.class_name]
+    parts = [record.artifact_type.value, name_of(record) or record.class_name]
     if not relative.is_current:
         ended = "" if relative.ended_by is None else f" at {relative.ended_by.position}"
         parts.append(f"{relative.registration.standing}{ended}")

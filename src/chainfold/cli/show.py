@@ -56,8 +56,11 @@ class _Shown(NamedTuple):
     ],
 )
 @click.argument("names", metavar="ID...", nargs=-1, required=True, shell_complete=complete_ids)
+@click.option(
+    "--private", is_flag=True, help="Show what is private, too: no erasure reaches where you send it."
+)
 @reading
-def show(reading: Reading, names: tuple[str, ...]) -> None:
+def show(reading: Reading, names: tuple[str, ...], *, private: bool) -> None:
     """Show all about artifacts.
 
     That is the record with its parameters, what it was made from and what from it, every registration of the
@@ -78,8 +81,8 @@ def show(reading: Reading, names: tuple[str, ...]) -> None:
     reading.printer.documents(
         "artifact/1",
         found(),
-        as_json=_json,
-        human=lambda each: _tell(reading.printer, each, reading.now),
+        as_json=lambda each: _json(each, private=private),
+        human=lambda each: _tell(reading.printer, each, reading.now, private=private),
         id_of=lambda each: each.record.artifact_id,
     )
     if missing:
@@ -106,24 +109,24 @@ def _look(view: "RegistryView", artifact_id: str) -> _Shown:
     )
 
 
-def _json(shown: _Shown) -> dict[str, Any]:
+def _json(shown: _Shown, *, private: bool) -> dict[str, Any]:
     from chainfold.cli.fields import history_json, record_json
 
     return {
         "artifact_id": shown.record.artifact_id,
         "standing": shown.standing,
         "position": shown.position,
-        "record": record_json(shown.record),
+        "record": record_json(shown.record, private=private),
         "aliases": shown.aliases,
         "sources": [{"artifact_id": each, "live": state == "live"} for each, state in shown.sources],
         "dependent_count": shown.dependent_count,
-        "history": list(map(history_json, shown.history)),
+        "history": [history_json(item, private=private) for item in shown.history],
         "file": {"path": shown.file, "there": shown.is_there},
     }
 
 
-def _tell(printer: Printer, shown: _Shown, now: datetime) -> None:
-    record = shown.record
+def _tell(printer: Printer, shown: _Shown, now: datetime, *, private: bool) -> None:
+    record = shown.record if private else shown.record.without_private()
     created = time_of(record.created_at)
     ago = "" if created is None else f" ({age_text(now - created)} ago)"
     printer.heading(record.artifact_id)
@@ -142,6 +145,7 @@ def _tell(printer: Printer, shown: _Shown, now: datetime) -> None:
             ("format", " ".join(filter(None, (record.format, record.format_version)))),
             ("digest", record.content_hash),
             ("size", f"{size_text(record.size_bytes)} ({record.size_bytes:,} bytes)"),
+            ("private", ", ".join(record.private)),
             ("file", shown.file + ("" if shown.is_there else "  (not there)")),
         ]
     )

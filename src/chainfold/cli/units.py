@@ -113,7 +113,7 @@ def time_text(at: str) -> str:
 
 
 def kind_text(kind: str) -> str:
-    """A kind of event for people, without what every other has too: `registered`, `run-committed`."""
+    """A kind of event for people, without what goes without saying: `registered`, `run-committed`."""
     return (
         kind.removeprefix("artifact-")
         .removeprefix("artifacts-")
