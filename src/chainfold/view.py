@@ -22,8 +22,8 @@ from chainfold.projections import NOW, Sight, Total, unpacked
 from chainfold.proof.provable import Provable
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
 from chainfold.references import ManifestReferences
-from chainfold.tables.tabular import Tabular
 from chainfold.statistics import statistics, total
+from chainfold.tables.tabular import Tabular
 
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
