@@ -53,6 +53,7 @@ _PLAIN: Final = frozenset(
         *(f"collections.{name}" for name in ("Counter", "OrderedDict", "defaultdict", "deque")),
         *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
         "_codecs.encode", "copyreg._reconstructor", "decimal.Decimal", "fractions.Fraction",
+        "chainfold.integrations.sklearn.Reference",
         "joblib.numpy_pickle.NumpyArrayWrapper", "types.SimpleNamespace", "uuid.UUID",
         "zoneinfo.ZoneInfo._unpickle",
     }

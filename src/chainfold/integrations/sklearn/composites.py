@@ -28,6 +28,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainfold.errors import InvalidInputError
 from chainfold.records import ArtifactType
+from chainfold.serializers.protocol import type_name
 
 try:
     from sklearn.frozen import FrozenEstimator
@@ -216,6 +217,11 @@ def _folds(found: Any) -> Composite:
         raise InvalidInputError(
             "an empty list has nothing to register: give the fitted estimators of the folds"
         )
+    for fold, each in enumerate(found):
+        if not is_estimator(each):
+            raise InvalidInputError(
+                f"a list is registered if all of it are fitted estimators: number {fold} is {type_name(each)}"
+            )
     return Composite([[Member("", each, fold=fold) for fold, each in enumerate(found)]])
 
 

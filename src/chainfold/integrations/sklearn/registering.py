@@ -10,7 +10,7 @@ from chainfold.grammar import UNPRINTABLE
 from chainfold.integrations.sklearn.described import params_of, versions
 from chainfold.integrations.sklearn.fingerprint import fingerprint
 from chainfold.integrations.sklearn.plan import Part, parts
-from chainfold.integrations.sklearn.skeletons import put_together, taken_apart
+from chainfold.integrations.sklearn.skeletons import put_together, references_met, taken_apart
 from chainfold.records import ArtifactRecord, Fold, MetaModelConfig
 from chainfold.registry import ArtifactRegistry
 from chainfold.view import RegistryView
@@ -116,11 +116,13 @@ class _Assembly:
         if position in within:
             raise InvalidInputError(f"artifact {record.artifact_id!r} is registered as a part of itself")
         if position not in self._made:
-            loaded = self._view.load_artifact(record)
+            with references_met() as references:
+                loaded = self._view.load_artifact(record)
             names = record.params.get(_PARTS)
             if names is not None:
                 members = self._members(relative, record, names)
-                loaded = put_together(loaded, [self.made(each, (*within, position)) for each in members])
+                made = [self.made(each, (*within, position)) for each in members]
+                loaded = put_together(loaded, references, made)
             self._made[position] = loaded
         return self._made[position]
 

@@ -1,13 +1,14 @@
 """A composite without its parts: the same object, with references where the parts were."""
 
+import contextlib
 import copy
-from collections.abc import Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, NoReturn
 
 from chainfold.errors import CorruptionError, SerializationError
 
-_PARTS: Final = "chainfold parts"
-"""Where `copy.deepcopy`'s memo has them: its own keys are numbers."""
+_met: ContextVar[list["Reference"] | None] = ContextVar("chainfold_references_met", default=None)
 
 
 class Reference:
@@ -21,6 +22,9 @@ class Reference:
 
     def __init__(self, index: int) -> None:
         self.index = index
+        met = _met.get()
+        if met is not None:
+            met.append(self)
 
     def __repr__(self) -> str:
         return f"Reference({self.index})"
@@ -40,13 +44,20 @@ class Reference:
     def __reduce__(self) -> tuple[type["Reference"], tuple[int]]:
         return Reference, (self.index,)
 
-    def __deepcopy__(self, memo: dict[Any, Any]) -> Any:
-        found = memo.get(_PARTS)
-        if found is None:
-            return Reference(self.index)
-        if self.index not in range(len(found)):
-            raise CorruptionError(f"a skeleton refers to part {self.index!r}, and has {len(found)} parts")
-        return found[self.index]
+
+@contextlib.contextmanager
+def references_met() -> Iterator[list[Reference]]:
+    """The references that come into being in this block, in this thread: those of what is loaded there.
+
+    A `__deepcopy__` of their own would be simpler, but an estimator that passes on what it is asked to what
+    it holds (`FrozenEstimator`) would pass that on as well.
+    """
+    met: list[Reference] = []
+    token = _met.set(met)
+    try:
+        yield met
+    finally:
+        _met.reset(token)
 
 
 def taken_apart(composite: Any, members: Sequence[Any]) -> Any:
@@ -66,7 +77,22 @@ def taken_apart(composite: Any, members: Sequence[Any]) -> Any:
         ) from error
 
 
-def put_together(skeleton: Any, members: Sequence[Any]) -> Any:
-    """The inverse of `taken_apart`: the members themselves, not copies, stand where the references stood."""
-    memo: dict[Any, Any] = {_PARTS: members}
+def put_together(skeleton: Any, references: Sequence[Reference], members: Sequence[Any]) -> Any:
+    """The inverse of `taken_apart`: the members themselves, not copies, stand where the references stood.
+
+    Args:
+        skeleton: As it was loaded.
+        references: All that were met then.
+        members: What they refer to.
+
+    Raises:
+        CorruptionError: If a reference is to none of them.
+    """
+    memo: dict[Any, Any] = {}
+    for reference in references:
+        if reference.index not in range(len(members)):
+            raise CorruptionError(
+                f"a skeleton refers to part {reference.index!r:.80}, and has {len(members)} parts"
+            )
+        memo[id(reference)] = members[reference.index]
     return copy.deepcopy(skeleton, memo)
