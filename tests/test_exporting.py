@@ -1,12 +1,23 @@
 """What others' tools are given says what happened, and is read back by their own libraries."""
 
+import json
 import sys
+from collections import Counter
+from typing import Any
 
 import pytest
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
+from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
+from in_toto_attestation.v1.statement import Statement
+from openlineage.client import event_v2, serde
+from openlineage.client.generated import dataset_version_dataset, lifecycle_state_change_dataset, parent_run
 from prov.model import ProvDocument
 
-from chainfold import ArtifactRegistry, RegistryView
+from chainfold import ArtifactRegistry, InvalidInputError, NotFoundError, RegistryView
 from chainfold.events import ArtifactRegistered
+from chainfold.integrations.intoto import statement
+from chainfold.integrations.openlineage import events
 from chainfold.integrations.prov import document
 from chainfold.serializers.protocol import MissingLibraryError
 
@@ -21,6 +32,29 @@ def fill(registry: ArtifactRegistry) -> tuple[str, str]:
     registry.register([2], model.artifact_id, "model", depends_on=[scaler.artifact_id])
     registry.delete_pipeline_artifacts("0001_pls")
     return scaler.artifact_id, model.artifact_id
+
+
+HOSTILE = {
+    'quote" <x> \\': "line\nfeed; 'drop'",
+    "nan": float("nan"),
+    "large": 2**80,
+    "nested": [{"a": None}],
+}
+
+
+def fill_all(registry: ArtifactRegistry) -> None:
+    """Every way in which a registration can end, and hostile texts."""
+    fill(registry)
+    registry.register([3], 'odd:<"&\\>:all', "model", params=HOSTILE, depends_on=["never:seen:all"])
+    with pytest.raises(KeyError), registry.run():
+        registry.register([4], "rolled:back:all", "model")
+        raise KeyError
+    with registry.run():
+        registry.register([5], "withdrawn:1:all", "model")
+        registry.delete_pipeline_artifacts("withdrawn")
+    registry.register([6], "private:1:all", "model", params={"who": "Ann Other"}, private=["who"])
+    registry.purge_dataset_artifacts(confirm=True)
+    registry.register([7], "last:1:all", "model", depends_on=["private:1:all"])
 
 
 def relations(found: ProvDocument, kind: str) -> set[tuple[str, str]]:
@@ -38,8 +72,9 @@ def read(view: RegistryView) -> ProvDocument:
     return back
 
 
-def test_prov_says_what_the_history_says(registry: ArtifactRegistry) -> None:
-    fill(registry)
+@pytest.mark.parametrize("how", [fill, fill_all])
+def test_prov_says_what_the_history_says(registry: ArtifactRegistry, how: Any) -> None:
+    how(registry)
     for size in range(registry.position + 1):
         view = registry.as_of(size)
         found = read(view)
@@ -98,3 +133,129 @@ def test_prov_withholds_what_is_private(registry: ArtifactRegistry) -> None:
     made = document(registry)
     assert "Ann Other" not in f"{made.serialize(format='json')} {made.get_provn()}"
     assert registry.history("p:1:all")[0].record.params["who"] == "Ann Other"
+
+
+def _typed(told: dict[str, Any]) -> event_v2.RunEvent:
+    """The event as the library's own classes hold it, which check what the published schema says."""
+
+    def facet(name: str, fields: dict[str, Any]) -> Any:
+        known = {key: value for key, value in fields.items() if not key.startswith("_")}
+        match name:
+            case "version":
+                made: Any = dataset_version_dataset.DatasetVersionDatasetFacet(**known)
+            case "lifecycleStateChange":
+                made = lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet(**known)
+            case "parent":
+                made = parent_run.ParentRunFacet(
+                    run=parent_run.Run(**known["run"]), job=parent_run.Job(**known["job"])
+                )
+            case _:
+                assert name.startswith("chainfold_")  # others' facets have the prefix of who makes them
+                return fields
+        assert fields["_schemaURL"] == made._get_schema()
+        return fields
+
+    def checked(facets: dict[str, Any]) -> dict[str, Any]:
+        return {name: facet(name, fields) for name, fields in facets.items()}
+
+    run, job = told["run"], told["job"]
+    return event_v2.RunEvent(
+        eventType=event_v2.RunState(told["eventType"]),
+        eventTime=told["eventTime"],
+        producer=told["producer"],
+        run=event_v2.Run(runId=run["runId"], facets=checked(run["facets"])),
+        job=event_v2.Job(namespace=job["namespace"], name=job["name"], facets=checked(job["facets"])),
+        inputs=[
+            event_v2.InputDataset(each["namespace"], each["name"], facets=checked(each["facets"]))
+            for each in told["inputs"]
+        ],
+        outputs=[
+            event_v2.OutputDataset(each["namespace"], each["name"], facets=checked(each["facets"]))
+            for each in told["outputs"]
+        ],
+    )
+
+
+def test_openlineage_events_are_what_its_own_classes_hold(registry: ArtifactRegistry) -> None:
+    """And come back from them as they were."""
+    fill_all(registry)
+    for size in range(registry.position + 1):
+        for told in events(registry.as_of(size)):
+            made = _typed(told)
+            assert made.schemaURL == told["schemaURL"]
+            back = json.loads(serde.Serde.to_json(made))
+            for each in (*back.get("inputs", ()), *back.get("outputs", ())):
+                each.pop("inputFacets", None)
+                each.pop("outputFacets", None)
+                each.setdefault("facets", {})
+            for each in (back["run"], back["job"]):
+                each.setdefault("facets", {})
+            assert {"inputs": [], "outputs": [], **back} == json.loads(json.dumps(told))
+
+
+def test_openlineage_says_what_the_log_says(registry: ArtifactRegistry) -> None:
+    """One run for each registration, fed by what it names; and one for each that was deleted or purged."""
+    fill_all(registry)
+    told = list(events(registry))
+    registered = list(registry.events(kinds="artifact-registered"))
+    firsts = [each for each in told if each["eventType"] == "START"]
+    assert len(firsts) == len(told) // 2 == len({each["run"]["runId"] for each in told})
+    for entry, first in zip(registered, firsts, strict=False):
+        assert isinstance(entry.event, ArtifactRegistered)
+        assert [each["name"] for each in first["inputs"]] == entry.event.record.depends_on
+        assert first["eventTime"] == entry.at.replace("Z", "+00:00")
+    changes = Counter(
+        (each["name"], each["facets"]["lifecycleStateChange"]["lifecycleStateChange"])
+        for event in told
+        for each in event["outputs"]
+    )
+    model = next(each.event.record.artifact_id for each in registered[1:2])  # type: ignore[union-attr] # as above
+    assert (changes[model, "CREATE"], changes[model, "OVERWRITE"], changes[model, "DROP"]) == (1, 1, 1)
+    assert changes["last:1:all", "DROP"] == 0
+    assert changes["rolled:back:all", "CREATE"] == changes["withdrawn:1:all", "CREATE"] == 0
+    assert Counter(each["eventType"] for each in told)["ABORT"] == 2
+    assert "Ann" not in json.dumps(told)
+
+
+def test_an_intoto_statement_is_read_by_its_own_library(registry: ArtifactRegistry) -> None:
+    fill_all(registry)
+    for artifact_id, size in (("last:1:all", registry.position), ('odd:<"&\\>:all', registry.position - 9)):
+        told = json.loads(json.dumps(statement(registry.as_of(size), artifact_id), allow_nan=False))
+        subjects = [ResourceDescriptor(each["name"], digest=each["digest"]).pb for each in told["subject"]]
+        read = Statement(subjects, told["predicateType"], told["predicate"])
+        read.validate()
+        predicate = json_format.ParseDict(told["predicate"], Provenance())
+        assert predicate.run_details.builder.id.endswith(":tester")
+        assert predicate.build_definition.build_type == "urn:x-chainfold:registration:1"
+        for each in predicate.build_definition.resolved_dependencies:
+            ResourceDescriptor.copy_from_pb(each).validate()
+        record = registry.as_of(size).resolve(artifact_id)
+        assert record is not None
+        assert told["subject"][0]["digest"]["sha256"] == record.content_hash.removeprefix("sha256:")
+        assert "Ann" not in json.dumps(told)
+
+
+def test_a_statement_names_all_that_a_model_was_made_from(registry: ArtifactRegistry) -> None:
+    with registry.run():
+        scaler = registry.register_with_chain([0], "s1.Scale", "transformer", step_index=1)
+        model = registry.register_with_chain(
+            [1], "s1.Scale>s2.PLS", "model", step_index=2, depends_on=[scaler.artifact_id]
+        )
+        stack = registry.register_meta_model([2], "p:stack:all", [model.artifact_id])
+    told = statement(registry, stack.artifact_id)["predicate"]
+    used = told["buildDefinition"]["resolvedDependencies"]
+    assert [each["digest"]["sha256"] for each in used] == [
+        each.content_hash.removeprefix("sha256:") for each in (model, scaler)
+    ]
+    (run,) = registry.runs()
+    assert told["runDetails"]["metadata"]["invocationId"] == run.run_id
+
+
+def test_nothing_is_stated_of_what_is_not_known(registry: ArtifactRegistry, tmp_path: Any) -> None:
+    with pytest.raises(NotFoundError, match="no live artifact"):
+        statement(registry, "nothing")
+    registry.import_from_manifest(
+        [{"artifact_id": "p$x:0", "content_hash": "sha256:abc", "path": "a"}], tmp_path
+    )
+    with pytest.raises(InvalidInputError, match="no sha256 digest"):
+        statement(registry, "p$x:0")

@@ -1,12 +1,10 @@
 """A history as W3C PROV: https://www.w3.org/TR/prov-dm/. docs/exports.md says what becomes what."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from chainfold.serializers.protocol import require
-from chainfold.tables.rows import Moment, rows
-from chainfold.tables.schema import FIELDS, TableName
+from chainfold.tables.rows import Moment, named_rows
 from chainfold.view import RegistryView
 
 if TYPE_CHECKING:
@@ -43,9 +41,9 @@ def document(view: RegistryView) -> "ProvDocument":
         found.add_namespace(kind, f"urn:x-chainfold:{_local(view.dataset)}:{kind}:")
     moment = view.table_moment()
     activities = _activities(found, moment)
-    for each in _table(moment, "history"):
+    for each in named_rows(moment, "history"):
         _registration(found, each, activities)
-    for each in _table(moment, "lineage"):
+    for each in named_rows(moment, "lineage"):
         if each["source_position"] is not None:
             product, source = _entity(each["position"]), _entity(each["source_position"])
             found.used(activities[each["position"]], source)
@@ -59,11 +57,11 @@ def _activities(found: Any, moment: Moment) -> dict[int, str]:
     runs: dict[str, str] = {}
     agents: set[str] = set()
     associated: set[tuple[str, str]] = set()
-    for each in _table(moment, "runs"):
+    for each in named_rows(moment, "runs"):
         runs[each["run_id"]] = name = f"activity:{each['started']}"
         about = {"chainfold:run_id": each["run_id"], "chainfold:status": each["status"]}
         found.activity(name, each["started_at"], each["closed_at"], about)
-    for each in _table(moment, "events"):
+    for each in named_rows(moment, "events"):
         position, run = each["position"], runs.get(each["run_id"])
         names[position] = name = run or f"activity:{position}"
         if run is None:
@@ -88,11 +86,6 @@ def _registration(found: Any, row: dict[str, Any], activities: dict[int, str]) -
     if row["removed_at"] is not None:
         how = {"chainfold:removed_by": row["removed_by"]}
         found.wasInvalidatedBy(name, activities[row["removed_at"] - 1], other_attributes=how)
-
-
-def _table(moment: Moment, what: TableName) -> Iterator[dict[str, Any]]:
-    names = [each.name for each in FIELDS[what]]
-    return (dict(zip(names, row, strict=True)) for row in rows(moment, what))
 
 
 def _entity(position: int) -> str:

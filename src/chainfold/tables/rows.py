@@ -16,7 +16,7 @@ from chainfold.events import AnyEvent, ArtifactRegistered, Entry, decode_entry
 from chainfold.history import Deletions, item
 from chainfold.params import to_wire
 from chainfold.past import Past
-from chainfold.tables.schema import TableName
+from chainfold.tables.schema import FIELDS, TableName
 
 Row = tuple[Any, ...]
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
@@ -43,6 +43,12 @@ def rows(moment: Moment, what: TableName) -> Iterator[Row]:
     Nothing is held but the row itself. Others may write meanwhile; that is not seen.
     """
     return _MAKERS[what](moment)
+
+
+def named_rows(moment: Moment, what: TableName) -> Iterator[dict[str, Any]]:
+    """As `rows`, by the names of the columns."""
+    names = [each.name for each in FIELDS[what]]
+    return (dict(zip(names, row, strict=True)) for row in rows(moment, what))
 
 
 def _artifacts(moment: Moment) -> Iterator[Row]:

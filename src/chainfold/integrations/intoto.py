@@ -1,0 +1,103 @@
+"""One artifact as an in-toto statement, with SLSA provenance: how it was made, and from what.
+
+https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, https://slsa.dev/spec/v1.0/provenance.
+The statement is plain JSON types: sign it with any tool for attestations (as the payload of a DSSE envelope,
+of the type `application/vnd.in-toto+json`).
+"""
+
+import re
+from typing import Any, Final
+from urllib.parse import quote
+
+from chainfold.ancestry import Relative
+from chainfold.digest import PREFIX
+from chainfold.errors import InvalidInputError, NotFoundError
+from chainfold.params import to_wire
+from chainfold.view import RegistryView
+
+STATEMENT: Final = "https://in-toto.io/Statement/v1"
+PROVENANCE: Final = "https://slsa.dev/provenance/v1"
+BUILD: Final = "urn:x-chainfold:registration:1"
+"""The build type: `externalParameters` are what the caller said of the artifact, `internalParameters` what
+was found out about it, `resolvedDependencies` the registrations that it was made from, directly or not."""
+_HEX: Final = re.compile("[0-9a-f]{64}")
+
+
+def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
+    """What the log says of a live artifact, and of all that it was made from; private fields are withheld.
+
+    Args:
+        view: The registry, or a view of the past.
+        artifact_id: The artifact.
+
+    Raises:
+        NotFoundError: If it is not live.
+        InvalidInputError: If the record has no sha256 digest, as imported ones may have.
+    """
+    record = view.resolve(artifact_id)
+    if record is None:
+        raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
+    itself, *sources = view.lineage(artifact_id)
+    registration = itself.registration
+    assert registration is not None  # noqa: S101 - it is live
+    (entry,) = view.events(registration.position, registration.position + 1)
+    told = record.without_private()
+    metadata = {"finishedOn": entry.at}
+    if registration.run is not None:
+        metadata |= {"invocationId": registration.run, "startedOn": view.run_info(registration.run).at}
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": told.path, "digest": _digest(told.content_hash)}],
+        "predicateType": PROVENANCE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD,
+                "externalParameters": {
+                    "artifact_id": artifact_id,
+                    "artifact_type": told.artifact_type.value,
+                    "pipeline_id": told.pipeline_id,
+                    "chain_path": told.chain_path,
+                    "fold_id": told.fold_id,
+                    "params": to_wire(told.params),
+                },
+                "internalParameters": {
+                    "class_name": told.class_name,
+                    "format": told.format,
+                    "format_version": told.format_version,
+                },
+                "resolvedDependencies": [_source(view, each) for each in sources],
+            },
+            "runDetails": {"builder": {"id": _builder(entry.actor)}, "metadata": metadata},
+        },
+    }
+
+
+def _source(view: RegistryView, relative: Relative) -> dict[str, Any]:
+    """What was used: its bytes by their digest, if anything of its id was there to be seen."""
+    found: dict[str, Any] = {"uri": _uri(view, relative.artifact_id)}
+    registration = relative.registration
+    if registration is None:
+        return found
+    record = registration.record
+    annotations = {"position": registration.position, "standing": registration.standing}
+    if _HEX.fullmatch(record.content_hash.removeprefix(PREFIX)):
+        found["digest"] = _digest(record.content_hash)
+    return {**found, "name": record.path, "annotations": annotations}
+
+
+def _digest(content_hash: str) -> dict[str, str]:
+    found = content_hash.removeprefix(PREFIX)
+    if not _HEX.fullmatch(found):
+        raise InvalidInputError(
+            f"{content_hash!r:.100} is no sha256 digest: nothing can be stated of bytes that are not known; "
+            f"register the artifact itself"
+        )
+    return {"sha256": found}
+
+
+def _uri(view: RegistryView, artifact_id: str) -> str:
+    return f"urn:x-chainfold:{quote(view.dataset, safe='')}:artifact:{quote(artifact_id, safe='')}"
+
+
+def _builder(actor: str) -> str:
+    return f"urn:x-chainfold:actor:{quote(actor, safe='')}"
