@@ -24,6 +24,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from chainfold import ArtifactRegistry, InvalidInputError, SerializationError, UntrustedError
 from chainfold.serializers import deserialize
+from chainfold.serializers.noting import pickled
 from chainfold.serializers.pickle_globals import globals_of, unpacked
 from chainfold.trust import Trust
 
@@ -96,6 +97,14 @@ def test_what_is_read_off_a_pickle_is_what_unpickling_asks_for(value: Any, proto
     """No more and no less, in every protocol."""
     data = pickle.dumps(value, protocol=protocol)
     assert last_words(globals_of(data).all()) == asked_for(data)
+
+
+@given(VALUES | st.sampled_from([*MODELS, type(None), os.system, sorted, Own, Own().fit]))
+def test_what_is_noted_while_pickling_is_what_the_bytes_say(value: Any) -> None:
+    """And the bytes are those that `pickle.dumps` gives."""
+    data, names = pickled(value)
+    assert data == pickle.dumps(value, protocol=5)
+    assert names == globals_of(data).all()
 
 
 @given(VALUES, st.sampled_from([0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)]))
