@@ -44,6 +44,7 @@ RECORD: Final[dict[str, Any]] = {
     "meta_config": None,
     "version": 3,
     "private": {},
+    "refers_to": [],
 }
 
 

@@ -81,6 +81,9 @@ class TestLs:
             ("age>1h", lambda _: False),
             ("age<1h", lambda _: True),
             ("created>2020-01-01", lambda _: True),
+            ("refers=sklearn.cross_decomposition", lambda each: each.class_name == "PLSRegression"),
+            ("refers!=*.PLSRegression", lambda each: each.class_name != "PLSRegression"),
+            ("refers=sklearn.cross", lambda _: False),
             ("params.n_components=3", lambda each: each.params.get("n_components") == 3),
             ("params.n_components>3", lambda each: each.params.get("n_components", 0) > 3),
             ("params.n_components!=3", lambda each: each.params.get("n_components") != 3),
@@ -94,7 +97,19 @@ class TestLs:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "size", "size>", "size>big", "age>old", "colour=red", "step=one", "created=x", "=3", "\x1b=1"],
+        [
+            "",
+            "size",
+            "size>",
+            "size>big",
+            "age>old",
+            "refers>x",
+            "colour=red",
+            "step=one",
+            "created=x",
+            "=3",
+            "\x1b=1",
+        ],
     )
     def test_a_filter_that_is_none_is_named(self, ids: dict[str, str], text: str) -> None:
         result = chainfold("ls", "-f", text)
@@ -429,4 +444,4 @@ def test_json_has_the_fields_that_are_documented(ids: dict[str, str], line: str)
     for item in found.get("items", [found]):
         own = item.keys() - {"schema", "dataset", "position"}
         assert own <= documented or line == "log"
-        assert documented - {"position", "meta_config", "private", "ls", "find"} <= own
+        assert documented - {"position", "meta_config", "private", "refers_to", "ls", "find"} <= own

@@ -274,7 +274,7 @@ def agree(workspace: Path) -> None:
                 assert record.created_at == (theirs.record["created_at"] or theirs.at)
                 expected = {**theirs.record, "created_at": record.created_at, "params": read.params(theirs)}
                 add_private(expected, *read.private(theirs))
-                found = {"meta_config": None, "private": {}, **record.to_dict()}
+                found = {"meta_config": None, "private": {}, "refers_to": [], **record.to_dict()}
                 assert canonical(found) == canonical(expected)
         assert read.live(len(read.entries)).keys() == {each.artifact_id for each in read.live(10**9).values()}
 

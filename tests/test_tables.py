@@ -168,7 +168,7 @@ def told(record: ArtifactRecord, entry: Entry) -> dict[str, Any]:
     fold = record.fold_id
     created = TIMES[record.created_at] if record.created_at in TIMES else at(record.created_at)
     same = ("artifact_id", "pipeline_id", "class_name", "custom_name", "chain_path", "content_hash", "path")
-    more = ("size_bytes", "format", "format_version", "nirs4all_version", "depends_on")
+    more = ("size_bytes", "format", "format_version", "nirs4all_version", "depends_on", "refers_to")
     return {
         **{name: getattr(record, name) for name in same + more},
         "position": entry.position,

@@ -17,19 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.linear_model import RidgeCV, SGDClassifier
+from sklearn.linear_model import LinearRegression, RidgeCV, SGDClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from chainfold import ArtifactRegistry, InvalidInputError, SerializationError, UntrustedError
-from chainfold.serializers import deserialize
-from chainfold.serializers.noting import pickled
+from chainfold import ArtifactRecord, ArtifactRegistry, InvalidInputError, SerializationError, UntrustedError
+from chainfold.serializers import deserialize, is_pickle, serialize
+from chainfold.serializers.noting import noted, pickled
 from chainfold.serializers.pickle_globals import globals_of, unpacked
 from chainfold.trust import Trust
 
 SAMPLES = np.random.default_rng(0).random((40, 3))
 TARGETS = SAMPLES[:, 0]
+LARGE = np.arange(400_000.0).reshape(100_000, 4)
 CLASSES = (np.median(TARGETS) < TARGETS).astype(int)
 
 
@@ -105,6 +106,38 @@ def test_what_is_noted_while_pickling_is_what_the_bytes_say(value: Any) -> None:
     data, names = pickled(value)
     assert data == pickle.dumps(value, protocol=5)
     assert names == globals_of(data).all()
+
+
+@given(
+    VALUES | st.sampled_from([*MODELS, KNeighborsRegressor().fit(LARGE, LARGE[:, 0])]),
+    st.sampled_from([None, "pickle", "joblib", "joblib+zlib", "cloudpickle"]),
+)
+def test_a_record_says_what_its_bytes_refer_to(value: Any, hint: str | None) -> None:
+    """Of every format that is a pickle, compressed or not."""
+    done = serialize(value, hint)
+    assert done.refers_to == (globals_of(unpacked(done.data)).all() if is_pickle(done.format) else [])
+
+
+def test_what_is_stored_by_value_is_noted_too() -> None:
+    """cloudpickle's bytes call what they have made: more than can be foreseen, and its names all the same."""
+    number = fractions.Fraction(1, 3)
+    found = serialize([lambda: number, np.add]).refers_to
+    assert {"fractions.Fraction", "numpy.add", "cloudpickle.cloudpickle._make_function"} <= set(found)
+
+
+def test_a_great_many_names_are_noted_by_their_packages(tmp_path: Path) -> None:
+    many = [type(f"C{number}", (), {"__module__": f"p{number % 3}.{'m' * 50}"}) for number in range(1000)]
+    names = [f"{each.__module__}.{each.__name__}" for each in many]
+    assert noted(names[:5]) == names[:5]
+    assert noted(names) == ["p0.*", "p1.*", "p2.*"]
+    assert noted([f"p{number}" * 10 + ".C" for number in range(1000)]) == ["*"]
+    assert noted(["a.\ud800"]) == ["a.\\ud800"]
+    with ArtifactRegistry(tmp_path, "wheat") as registry:
+        model = LinearRegression().fit(SAMPLES, TARGETS)
+        record = registry.register(model, "p:0", "model")
+        assert "sklearn.linear_model._base.LinearRegression" in record.refers_to
+        assert registry.resolve("p:0") == record == ArtifactRecord.from_dict(record.to_dict())
+        assert "refers_to" not in registry.register(SAMPLES, "p:1", "model").to_dict()
 
 
 @given(VALUES, st.sampled_from([0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)]))

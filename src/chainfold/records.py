@@ -100,6 +100,8 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
         version: Version of the record's schema.
         private: What is withheld from the log, by field: `custom_name`, or `params.` and a key. A value that
             was erased, or whose file is missing, is not in `params`, and the name is empty.
+        refers_to: Of a blob that is a pickle: the classes and functions that it refers to, as `module.name`;
+            of a great many only their packages, as `package.*`, or just `*`. Nothing is decided by it.
     """
 
     artifact_id: str
@@ -125,6 +127,7 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     meta_config: MetaModelConfig | None = None
     version: int = 3
     private: dict[str, Withheld] = msgspec.field(default_factory=dict)
+    refers_to: list[str] = msgspec.field(default_factory=list)
 
     def __repr__(self) -> str:
         name = self.class_name if CUSTOM_NAME in self.private else self.custom_name or self.class_name
@@ -207,7 +210,8 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types that share no list or dict with this record.
 
-        `meta_config` and `private` are left out when there is none, as the reference's manifests do.
+        `meta_config`, `private` and `refers_to` are left out when there is none, as in the reference's
+        manifests.
         """
         data = {name: copied(getattr(self, name)) for name in self.__struct_fields__}
         data["artifact_type"] = self.artifact_type.value
@@ -215,6 +219,8 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
             del data["meta_config"]
         else:
             data["meta_config"] = self.meta_config.to_dict()
+        if not self.refers_to:
+            del data["refers_to"]
         del data["private"]
         if self.private:
             data["private"] = {name: msgspec.structs.asdict(each) for name, each in self.private.items()}
@@ -236,6 +242,7 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
         clone.branch_path = self.branch_path.copy()
         clone.depends_on = self.depends_on.copy()
         clone.private = self.private.copy()
+        clone.refers_to = self.refers_to.copy()
         params = self.params
         clone.params = params.copy() if is_flat(params) else copied(params)
         if self.meta_config is not None:

@@ -45,7 +45,7 @@ _NUMBERS: Final[dict[str, "Callable[[ArtifactRecord], int | None]"]] = {
     "substep": lambda record: record.substep_index,
     "source": lambda record: record.source_index,
 }
-NAMES: Final = (*_TEXTS, *_NUMBERS, "fold", "size", "age", "created")
+NAMES: Final = (*_TEXTS, *_NUMBERS, "fold", "size", "age", "created", "refers")
 
 
 class Filter(NamedTuple):
@@ -104,20 +104,24 @@ def _parsed(text: str, now: datetime) -> Filter:
     try:
         if name.startswith("params."):
             return Filter(name, order, value, _of_params(name.removeprefix("params."), order, value))
-        if lower in _TEXTS:
-            return Filter(lower, order, value, _of_text(_TEXTS[lower], order, value))
-        if lower in _NUMBERS:
-            return Filter(lower, order, value, _of_number(_NUMBERS[lower], order, value))
-        if lower == "fold":
-            return Filter(lower, order, value, _of_fold(order, value))
-        if lower == "size":
-            size = parse_size(value)
-            return Filter(lower, order, value, lambda record: _ORDERS[order](record.size_bytes, size))
-        if lower in {"age", "created"}:
-            return Filter(lower, order, value, _of_time(lower, order, value, now))
+        if lower in NAMES:
+            return Filter(lower, order, value, _test(lower, order, value, now))
     except InvalidInputError as error:
         raise InvalidInputError(f"the filter {text!r} cannot be used: {error}") from error
     raise InvalidInputError(f"the filter {text!r} asks about {name!r}: use {', '.join(NAMES)} or params.NAME")
+
+
+def _test(name: str, order: str, value: str, now: datetime) -> Test:
+    if name in _TEXTS:
+        return _of_text(_TEXTS[name], order, value)
+    if name in _NUMBERS:
+        return _of_number(_NUMBERS[name], order, value)
+    if name == "fold":
+        return _of_fold(order, value)
+    if name == "size":
+        size = parse_size(value)
+        return lambda record: _ORDERS[order](record.size_bytes, size)
+    return _of_references(order, value) if name == "refers" else _of_time(name, order, value, now)
 
 
 def _of_text(get: "Callable[[ArtifactRecord], str]", order: str, value: str) -> Test:
@@ -126,6 +130,14 @@ def _of_text(get: "Callable[[ArtifactRecord], str]", order: str, value: str) -> 
         wanted = re.compile(".*".join(map(re.escape, value.split("*"))), re.DOTALL)
         return lambda record: (wanted.fullmatch(get(record)) is not None) == (order == "=")
     return lambda record: _ORDERS[order](get(record), value)
+
+
+def _of_references(order: str, value: str) -> Test:
+    """Whether a pickle refers to what is named, or to something in it: `sklearn.tree`, `*.Tree`."""
+    if order not in {"=", "!="}:
+        raise InvalidInputError(f"what a pickle refers to has no order: use = or !=, not {order}")
+    wanted = re.compile(".*".join(map(re.escape, value.split("*"))) + r"(\..*)?", re.DOTALL)
+    return lambda record: any(map(wanted.fullmatch, record.refers_to)) == (order == "=")
 
 
 def _of_number(get: "Callable[[ArtifactRecord], int | None]", order: str, value: str) -> Test:

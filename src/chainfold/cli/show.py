@@ -145,6 +145,7 @@ def _tell(printer: Printer, shown: _Shown, now: datetime, *, private: bool) -> N
             ("format", " ".join(filter(None, (record.format, record.format_version)))),
             ("digest", record.content_hash),
             ("size", f"{size_text(record.size_bytes)} ({record.size_bytes:,} bytes)"),
+            ("refers to", ", ".join(record.refers_to)),
             ("private", ", ".join(record.private)),
             ("file", shown.file + ("" if shown.is_there else "  (not there)")),
         ]

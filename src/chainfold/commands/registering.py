@@ -197,6 +197,7 @@ def register(
     record.content_hash = digest_of(content.data)
     record.format, record.format_version = content.format, content.format_version
     record.class_name, record.size_bytes = content.class_name, len(content.data)
+    record.refers_to = content.refers_to
     params, custom_name = record.params, record.custom_name
     texts = withhold(record, fields(record, private)) if private else {}
     folded, blob = _sought(data, record, content, look=False)

@@ -6,6 +6,7 @@ from typing import Any
 from chainfold.errors import SerializationError
 from chainfold.serializers.cloudpickle_format import CloudpickleSerializer
 from chainfold.serializers.joblib_format import JoblibSerializer
+from chainfold.serializers.noting import noted
 from chainfold.serializers.numpy_format import NumpySerializer
 from chainfold.serializers.origin import format_version
 from chainfold.serializers.pickle_format import PickleSerializer, refers_to_main
@@ -72,13 +73,13 @@ def serialize(obj: Any, format_hint: str | None = None) -> Serialized:
     if format_hint is not None:
         serializer = _hinted(format_hint)
         try:
-            data = _bytes(serializer, obj)
+            data, names = _bytes(serializer, obj)
         except Exception as error:
             suggestion = _suggestion(serializer, obj, error)
             raise _refusal(obj, error, f"as {serializer.name}", suggestion) from error
     else:
         try:
-            serializer, data = _chosen(obj)
+            serializer, data, names = _chosen(obj)
         except Exception as error:
             raise _refusal(obj, error) from error
     return Serialized(
@@ -87,6 +88,7 @@ def serialize(obj: Any, format_hint: str | None = None) -> Serialized:
         extension=serializer.extension,
         format_version=format_version(obj),
         class_name=type(obj).__name__,
+        refers_to=noted(names),
     )
 
 
@@ -127,28 +129,28 @@ def deserialize(data: bytes, format: str, *, named: Globals | None = None) -> An
         raise SerializationError(f"{cannot}: {describe(error)}. {_advice(error)}") from error
 
 
-def _chosen(obj: Any) -> tuple[Serializer, bytes]:
+def _chosen(obj: Any) -> tuple[Serializer, bytes, list[str]]:
     for plugin in _plugins.all():
         if _accepted(plugin, obj):
             try:
-                return plugin, _bytes(plugin, obj)
+                return plugin, *_bytes(plugin, obj)
             except Exception as error:
                 raise ValueError(f"its plug-in {plugin.name!r} fails: {describe(error)}") from error
     if _NUMPY.accepts(obj):
-        return _NUMPY, _NUMPY.dumps(obj)
+        return _NUMPY, _NUMPY.dumps(obj), []
     preferred = _JOBLIB if _JOBLIB.accepts(obj) else _PICKLE
     try:
-        data = preferred.dumps(obj)
+        data, names = preferred.noted(obj)
     except MissingLibraryError:
         raise
     except Exception:  # noqa: BLE001 - if cloudpickle fails as well, its reason is the one to tell
-        return _CLOUDPICKLE, _CLOUDPICKLE.dumps(obj)
-    return (_CLOUDPICKLE, _by_value(obj)) if refers_to_main(data) else (preferred, data)
+        return _CLOUDPICKLE, *_CLOUDPICKLE.noted(obj)
+    return (_CLOUDPICKLE, *_by_value(obj)) if refers_to_main(data) else (preferred, data, names)
 
 
-def _by_value(obj: Any) -> bytes:
+def _by_value(obj: Any) -> tuple[bytes, list[str]]:
     try:
-        return _CLOUDPICKLE.dumps(obj)
+        return _CLOUDPICKLE.noted(obj)
     except MissingLibraryError:
         raise
     except Exception as error:
@@ -172,12 +174,13 @@ def _accepted(plugin: Serializer, obj: Any) -> bool:
         return False
 
 
-def _bytes(serializer: Serializer, obj: Any) -> bytes:
+def _bytes(serializer: Serializer, obj: Any) -> tuple[bytes, list[str]]:
+    """The object as bytes, and what they refer to, if they are a pickle."""
+    if isinstance(serializer, JoblibSerializer | PickleSerializer | CloudpickleSerializer):
+        return serializer.noted(obj)
     data: Any = serializer.dumps(obj)
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, bytearray | memoryview):
-        return bytes(data)
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data), []
     raise TypeError(f"the serializer {serializer.name!r} made {type_name(data)}, not bytes")
 
 

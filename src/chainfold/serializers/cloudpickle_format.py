@@ -6,6 +6,7 @@ import sys
 from collections import ChainMap
 from typing import Any
 
+from chainfold.serializers.pickle_globals import names_in
 from chainfold.serializers.protocol import require
 
 
@@ -32,6 +33,11 @@ class CloudpickleSerializer:
         buffer = io.BytesIO()
         pickler(buffer, protocol=5).dump(obj)
         return buffer.getvalue()
+
+    def noted(self, obj: Any) -> tuple[bytes, list[str]]:
+        """As `dumps`, and what the bytes refer to."""
+        data = self.dumps(obj)
+        return data, names_in(data)
 
     def loads(self, data: bytes) -> Any:
         """The object. Runs what the bytes say: only for bytes whose digest was checked."""

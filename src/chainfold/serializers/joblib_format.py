@@ -5,6 +5,8 @@ import pickle
 import zlib
 from typing import Any, Final
 
+from chainfold.serializers.noting import pickled
+from chainfold.serializers.pickle_globals import names_in, unpacked
 from chainfold.serializers.protocol import module_of, require
 
 FAMILIES = frozenset(
@@ -65,13 +67,17 @@ class JoblibSerializer:
 
     def dumps(self, obj: Any) -> bytes:
         """What `joblib.load` reads."""
-        data = pickle.dumps(obj, protocol=5)
+        return self.noted(obj)[0]
+
+    def noted(self, obj: Any) -> tuple[bytes, list[str]]:
+        """As `dumps`, and what the bytes refer to."""
+        data, names = pickled(obj)
         if _MEMMAP in data or (not self._compress and len(data) >= _LARGE_BYTES and _has_large_array(obj)):
             buffer = io.BytesIO()
             joblib = require("joblib", "joblib")
             joblib.dump(obj, buffer, compress=_LEVEL if self._compress else 0, protocol=5)
-            return buffer.getvalue()
-        return zlib.compress(data, _LEVEL) if self._compress else data
+            return buffer.getvalue(), names_in(unpacked(buffer.getvalue()))
+        return zlib.compress(data, _LEVEL) if self._compress else data, names
 
     def loads(self, data: bytes) -> Any:
         """What `joblib.load` reads. Runs what the bytes say: only for bytes whose digest was checked."""

@@ -11,7 +11,7 @@ import sys
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
-from chainfold.serializers.pickle_globals import globals_of
+from chainfold.serializers.pickle_globals import names_in
 from chainfold.serializers.protocol import module_of
 
 _BY_NAME: Final = (type, FunctionType, BuiltinFunctionType)
@@ -22,6 +22,9 @@ _SINGLETONS: Final = frozenset({type(None), type(...), type(NotImplemented)})
 _NUMERIC: Final = frozenset({"numpy", "scipy", "sklearn"})
 """Whose instances, ufuncs aside, are never pickled as a name."""
 
+_MAX_LENGTH: Final = 8_000
+"""Characters of what is kept: an entry has 65,535 bytes, in which a character may take six."""
+
 
 def pickled(obj: Any) -> tuple[bytes, list[str]]:
     """The object pickled with protocol 5, and what the bytes refer to, as `module.name`, sorted."""
@@ -30,12 +33,23 @@ def pickled(obj: Any) -> tuple[bytes, list[str]]:
     pickler.dump(obj)
     data = file.getvalue()
     names = _names(pickler)
-    return data, globals_of(data).all() if names is None else sorted(names)
+    return data, names_in(data) if names is None else sorted(names)
+
+
+def noted(names: list[str]) -> list[str]:
+    """The names as a record keeps them, so that an entry has room: all, or whose packages they are."""
+    plain = [name.encode("utf-8", "backslashreplace").decode() for name in names]
+    packages = sorted({f"{name.partition('.')[0]}.*" for name in plain})
+    return next((each for each in (plain, packages) if _length(each) <= _MAX_LENGTH), ["*"])
+
+
+def _length(names: list[str]) -> int:
+    return sum(map(len, names)) + 3 * len(names)
 
 
 def _names(pickler: pickle.Pickler) -> set[str] | None:
     """What a pickler has written by name; None if that cannot be told from what it remembers."""
-    memo: dict[int, tuple[int, Any]] = pickler.memo.copy()  # type: ignore[attr-defined] # the stubs leave it out
+    memo: dict[int, tuple[int, Any]] = pickler.memo.copy()
     remembered = [each for _, each in memo.values()]
     kinds = set(map(type, remembered))  # a forest has thousands of nodes, of a handful of classes
     named = {kind for kind in kinds if issubclass(kind, _BY_NAME) or kind.__name__ in _COMPILED}
@@ -65,5 +79,6 @@ def _is_taken_apart(kind: type) -> bool:
     """Whether instances are surely pickled by what they consist of, not by a name that they have."""
     if module_of(kind).partition(".")[0] in _NUMERIC:
         return True
-    is_usual = kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__
+    usual: Any = object
+    is_usual = kind.__reduce_ex__ is usual.__reduce_ex__ and kind.__reduce__ is usual.__reduce__
     return is_usual and kind not in copyreg.dispatch_table

@@ -3,6 +3,8 @@
 import pickle
 from typing import Any
 
+from chainfold.serializers.noting import pickled
+
 
 class PickleSerializer:
     """Anything that pickle holds. Classes and functions are stored by name and must be importable."""
@@ -17,6 +19,10 @@ class PickleSerializer:
     def dumps(self, obj: Any) -> bytes:
         """The object pickled with protocol 5."""
         return pickle.dumps(obj, protocol=5)
+
+    def noted(self, obj: Any) -> tuple[bytes, list[str]]:
+        """As `dumps`, and what the bytes refer to."""
+        return pickled(obj)
 
     def loads(self, data: bytes) -> Any:
         """The object. Runs what the bytes say: only for bytes whose digest was checked."""

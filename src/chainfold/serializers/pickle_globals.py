@@ -6,6 +6,7 @@ what, and given which state.
 """
 
 import _compat_pickle
+import contextlib
 import io
 import math
 import pickle
@@ -62,6 +63,14 @@ def globals_of(data: bytes) -> Globals:
         raise ValueError(f"a pickle that cannot be read: {type(error).__name__}: {error}") from error
     called, made, named = map(frozenset, (reader.called, reader.made, reader.named))
     return Globals(called, made - called, named - called - made)
+
+
+def names_in(data: bytes) -> list[str]:
+    """What a pickle names, as `module.name`, sorted, as far as it can be read: for a note, not a decision."""
+    lister = _Lister(io.BytesIO(data))
+    with contextlib.suppress(Exception):
+        lister.load()
+    return sorted(lister.named)
 
 
 def unpacked(data: bytes) -> bytes:
@@ -256,6 +265,14 @@ _Reader.dispatch |= {
     pickle.BUILD[0]: _Reader.load_build,
     pickle.NEXT_BUFFER[0]: _Reader.load_next_buffer,
 }
+
+
+class _Lister(_Reader):
+    """Goes on where what a pickle does cannot be foreseen."""
+
+    def note(self, names: set[str], target: Any, args: Any) -> Symbol:
+        names.add(_name_of(target))
+        return Symbol(target=target, args=args)
 
 
 def _item(dtype: Any) -> tuple[int, bool]:

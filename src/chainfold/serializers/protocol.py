@@ -61,6 +61,7 @@ class Serialized(msgspec.Struct, frozen=True):
         format_version: Library and version that the object's class comes from: `sklearn==1.9.1`. Empty
             for Python's own classes, for a script's and where no version is known.
         class_name: Name of the object's class, without its module.
+        refers_to: Of a pickle, the classes and functions that it refers to, as `module.name`.
     """
 
     data: bytes
@@ -68,6 +69,7 @@ class Serialized(msgspec.Struct, frozen=True):
     extension: str
     format_version: str
     class_name: str
+    refers_to: list[str] = msgspec.field(default_factory=list)
 
 
 class MissingLibraryError(ImportError):

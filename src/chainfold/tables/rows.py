@@ -193,6 +193,7 @@ def _registration(data: Dataset, row: int) -> Row:
         _json(to_wire(record.params)),
         None if record.meta_config is None else _json(record.meta_config),
         record.depends_on,
+        record.refers_to,
         isinstance(event, ArtifactRegistered) and event.imported,
         _integer(event.restored_from) if isinstance(event, ArtifactRegistered) else None,
     )

@@ -62,6 +62,7 @@ _REGISTRATION: Final = (
     _needed("params", "json", "the parameters, as the log spells them"),
     _optional("meta_config", "json", "how a meta-model was fed"),
     _needed("depends_on", "texts", "ids of the direct sources"),
+    _needed("refers_to", "texts", "of a pickle, the classes and functions that it refers to"),
     _needed("imported", "boolean", "whether a manifest brought it, unchecked"),
     _optional("restored_from", "integer", "position of the registration that it repeats"),
 )
