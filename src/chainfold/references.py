@@ -1,8 +1,10 @@
 """Which files the pipelines' own manifests refer to: `runs/**/manifest.yaml`, read and never written."""
 
+import functools
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,12 @@ _MAX_BYTES: Final = 32 << 20
 _MAX_FOLDERS: Final = 1_000_000
 _MAX_DIRECTIVES: Final = 100
 """Of `%TAG`: for each, libyaml looks at all those before it."""
+_MAX_NODES: Final = 1_000_000
+"""Of a manifest that is built: twenty thousand artifacts or so, and a gigabyte while it is."""
+_ADVICE: Final = (
+    ". Which files it needs is unknown, so none is deleted: mend it or move it out of runs/, or leave "
+    "manifests out with scan_all_manifests=False"
+)
 _Stamp = tuple[int, int, int, int]
 
 
@@ -36,7 +44,7 @@ class ManifestReferences:
             ManifestError: If a manifest, or a folder that may hold one, cannot be read; it is named.
         """
         found: dict[str, tuple[_Stamp, frozenset[str]]] = {}
-        for path in self._manifests():
+        for path in self.paths():
             try:
                 status = os.stat(path)  # noqa: PTH116 - a thousand of them at each scan
                 stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
@@ -49,8 +57,12 @@ class ManifestReferences:
         self._known = found
         return set().union(*(names for _, names in found.values()))
 
-    def _manifests(self) -> Iterator[str]:
-        """Every manifest, whatever its folder is called; links to folders are followed, each folder once."""
+    def paths(self) -> Iterator[str]:
+        """Every manifest, whatever its folder is called; links to folders are followed, each folder once.
+
+        Raises:
+            ManifestError: If a folder that may hold one cannot be read; it is named.
+        """
         seen: set[tuple[int, int]] = set()
         pending = [str(self._folder)]
         while pending:
@@ -93,14 +105,58 @@ def orphaned_files(data: Dataset, references: ManifestReferences | None) -> list
     )
 
 
-def _mentioned(path: str, status: os.stat_result) -> frozenset[str]:
-    """The last components of all scalars in a manifest.
+def manifest_at(path: str) -> Any:
+    """What a manifest says, as the types of JSON (and dates).
 
-    It is read as a stream of events and never built: neither deep nesting, nor aliases of aliases, nor tags
-    can cost more than its bytes do, and it takes a third of the time.
+    Raises:
+        ManifestError: If it cannot be read; it is named.
     """
     import yaml  # noqa: PLC0415 - slow to import, and needed only where there are manifests
 
+    try:
+        content = _content(path, os.stat(path))  # noqa: PTH116 - as above
+        if next(islice(_parsed(content), _MAX_NODES, None), None) is None:
+            return yaml.load(content, Loader=_plain_loader())  # noqa: S506 - a safe one
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise _unreadable(path, error, "") from error
+    raise _unreadable(path, ValueError(f"it has more than {_MAX_NODES:,} nodes"), "")
+
+
+@functools.cache
+def _plain_loader() -> Any:
+    """The safe loader of YAML, without what can cost more than its bytes do."""
+    import yaml  # noqa: PLC0415 - as above
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    def flatten_mapping(self: Any, node: Any) -> None:
+        del self
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "it merges mappings, which no manifest does", node.start_mark
+            )
+
+    def whole_number(self: Any, node: Any) -> Any:
+        # To the base of 60, as YAML 1.1 has it, a number takes the square of its digits to read.
+        return node.value if ":" in node.value else self.construct_yaml_int(node)
+
+    loader: Any = type("PlainLoader", (base,), {"flatten_mapping": flatten_mapping})
+    loader.add_constructor("tag:yaml.org,2002:int", whole_number)
+    return loader
+
+
+def _mentioned(path: str, status: os.stat_result) -> frozenset[str]:
+    """The last components of all scalars in a manifest. It is not built: that takes a third of the time."""
+    names = set()
+    for event in _parsed(_content(path, status)):
+        value = getattr(event, "value", None)
+        if value is not None:
+            names.add(value.replace("\\", "/").rpartition("/")[2])
+    return frozenset(names)
+
+
+def _content(path: str, status: os.stat_result) -> bytes:
+    """The bytes of a manifest, if it is one that can be parsed in time."""
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not a regular file")  # a pipe would be waited for
     with open(path, "rb") as file:  # noqa: PTH123 - as above
@@ -109,26 +165,29 @@ def _mentioned(path: str, status: os.stat_result) -> frozenset[str]:
         raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
     if content.count(b"%TAG") + content.count(b"%\0T\0A\0G") > _MAX_DIRECTIVES:  # also as UTF-16
         raise ValueError(f"it has more than {_MAX_DIRECTIVES} directives")
+    return content
+
+
+def _parsed(content: bytes) -> Iterator[Any]:
+    """The events of a YAML text, as a stream.
+
+    Neither deep nesting, nor aliases of aliases, nor tags can cost more than its bytes do.
+    """
+    import yaml  # noqa: PLC0415 - slow to import, and needed only where there are manifests
+
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where there is one
-    names, depth = set(), 0
+    depth = 0
     try:
         for event in yaml.parse(content, Loader=loader):
-            if isinstance(event, yaml.ScalarEvent):
-                names.add(event.value.replace("\\", "/").rpartition("/")[2])
+            yield event
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > _MAX_DEPTH:  # the parser's work grows with the square of it
-                break
+                raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels")
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
-    if depth > _MAX_DEPTH:
-        raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels")
-    return frozenset(names)
 
 
-def _unreadable(path: str, error: Exception) -> ManifestError:
+def _unreadable(path: str, error: Exception, advice: str = _ADVICE) -> ManifestError:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return ManifestError(
-        f"cannot read the manifest {path}: {reason}. Which files it needs is unknown, so none is deleted: "
-        f"mend it or move it out of runs/, or leave manifests out with scan_all_manifests=False"
-    )
+    return ManifestError(f"cannot read the manifest {path}: {reason}{advice}")

@@ -49,8 +49,8 @@ class ArtifactRegistry(RegistryView):
     Args:
         workspace: The folder that holds the datasets; made when first written to.
         dataset: Name of the dataset: a plain folder name.
-        manifest_manager: Told of what a run has committed: an object with `append_artifacts(pipeline_id,
-            records)`, or `append_artifacts_v2`.
+        manifest_manager: Told of what a run has committed: an object with `append_artifacts_v2(pipeline_id,
+            records)`, or else `append_artifacts`.
         pipeline_id: The pipeline to generate ids for, and to prefer in `get_by_chain`.
         actor: Who acts, for the log; by default `CHAINFOLD_ACTOR`, or user and host.
         storage: Where log and blobs are kept; by default the files of this machine.
@@ -565,7 +565,8 @@ class ArtifactRegistry(RegistryView):
     def _tell_manager(self, rows: list[int]) -> None:
         """Tell the manifest manager what a run has committed; its failure does not undo the commit."""
         manager = self.manifest_manager
-        tell = getattr(manager, "append_artifacts", None) or getattr(manager, "append_artifacts_v2", None)
+        # Who has both, takes dicts of an older schema with the other.
+        tell = getattr(manager, "append_artifacts_v2", None) or getattr(manager, "append_artifacts", None)
         if tell is None or not rows:
             return
         with self._data.mutex:

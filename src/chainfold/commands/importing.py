@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,13 @@ _TOO_MUCH: Final = (
 )
 
 
+class Item(NamedTuple):
+    """What a manifest lists: a record, and the names of its fields that are to be withheld from the log."""
+
+    record: ArtifactRecord
+    private: tuple[str, ...]
+
+
 def import_manifest(
     data: Dataset,
     manifest: Any,
@@ -60,46 +67,72 @@ def import_manifest(
     Raises:
         ManifestError: If the manifest or an item, named by its index, is invalid. Nothing is imported then.
     """
-    records, texts = _records(manifest, private)
-    if not records:
-        return 0
+    items = dict(enumerate(items_of(manifest, private)))
+    import_items(data, items, results_dir, run_id)
+    return len(items)
+
+
+def import_items(data: Dataset, items: Mapping[int, Item], results_dir: Path, run_id: str | None) -> None:
+    """Register items of a manifest, which `items_of` has checked, by their index in it: all or none.
+
+    Raises:
+        ManifestError: If one is too large for the log, named by its index. Nothing is imported then.
+    """
+    if not items:
+        return
+    records = {index: item.record for index, item in items.items()}
+    texts = _withheld(items)
     events = _events(data, records)
     root = Path(os.path.realpath(results_dir))
     with data.writing():
         check_open(data, run_id)
-        for record in records:
+        for record in records.values():
             _bring_file(data, record, root)
         try:
             keep(data.private, texts)
             if run_id is not None:
                 data.append(events, run=run_id, sync=False)
             else:
-                data.secure(record.path for record in records)
+                data.secure(record.path for record in records.values())
                 data.append_run(events)
         except BaseException:
-            take_back_private(data, records)
+            take_back_private(data, list(records.values()))
             raise
-    return len(records)
 
 
-def _records(manifest: Any, private: Collection[str]) -> tuple[list[ArtifactRecord], dict[str, bytes]]:
-    """The record of every item, checked, and the files of what they withhold from the log."""
-    records: list[ArtifactRecord] = []
-    left, texts = _VALUES, dict[str, bytes]()
+def items_of(manifest: Any, private: Collection[str] = ()) -> list[Item]:
+    """What a manifest in any of the three forms lists, checked; nothing is withheld yet.
+
+    Args:
+        manifest: See `import_manifest`.
+        private: See there.
+
+    Raises:
+        ManifestError: If the manifest or an item, named by its index, is invalid.
+    """
+    items, left = list[Item](), _VALUES
     for index, item in enumerate(_items(manifest)):
         names = tuple(dict.fromkeys([*private, *_private_before(index, item)]))
-        records.append(_record(index, item, names))
-        left -= _values(records[-1].params)
-        if records[-1].meta_config is not None:
-            left -= _values(records[-1].meta_config.source_models)
-            left -= _values(records[-1].meta_config.feature_columns)
+        record = _record(index, item, names)
+        items.append(Item(record, names))
+        left -= _values(record.params)
+        if record.meta_config is not None:
+            left -= _values(record.meta_config.source_models)
+            left -= _values(record.meta_config.feature_columns)
         if left < 0:
             raise ManifestError(f"item {index} of the manifest: {_TOO_MUCH}")
+    return items
+
+
+def _withheld(items: Mapping[int, Item]) -> dict[str, bytes]:
+    """The files of what is taken out of the records: see `chainfold.private`."""
+    texts: dict[str, bytes] = {}
+    for index, (record, names) in items.items():
         try:
-            texts |= withhold(records[-1], fields(records[-1], names))
+            texts |= withhold(record, fields(record, names))
         except InvalidInputError as error:
             raise ManifestError(f"item {index} of the manifest: {error}") from error
-    return records, texts
+    return texts
 
 
 def _private_before(index: int, item: Any) -> list[str]:
@@ -112,11 +145,11 @@ def _private_before(index: int, item: Any) -> list[str]:
     return [field.removeprefix(PARAMS) for field in known]
 
 
-def _events(data: Dataset, records: list[ArtifactRecord]) -> list[AnyEvent]:
+def _events(data: Dataset, records: Mapping[int, ArtifactRecord]) -> list[AnyEvent]:
     """What is to be appended for records; large parameters are written beside the log."""
     events: list[AnyEvent] = []
     left = _EVENT_BYTES
-    for index, record in enumerate(records):
+    for index, record in records.items():
         try:
             events.append(data.registration(record, imported=True))
         except StorageError:
