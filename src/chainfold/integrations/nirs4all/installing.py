@@ -1,0 +1,153 @@
+"""Our classes in the place of nirs4all's artifact modules, under the names that the rest of it imports."""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any, Final
+
+from chainfold.errors import InvalidInputError
+from chainfold.trust import Trust
+
+_PACKAGE: Final = "nirs4all"
+_TRIED: Final = "0.6.2"
+_ARTIFACTS: Final = f"{_PACKAGE}.pipeline.storage.artifacts"
+_HERE: Final = "chainfold.integrations.nirs4all"
+_RECORDS: Final = dict.fromkeys(("ArtifactRecord", "ArtifactType", "MetaModelConfig"), "chainfold.records")
+_CHAINS: Final = {
+    "OperatorChain": "chainfold.chain",
+    "OperatorNode": "chainfold.chain",
+    "compute_chain_hash": "chainfold.chain",
+    "generate_artifact_id_v3": "chainfold.artifact_ids",
+    "is_v3_artifact_id": "chainfold.artifact_ids",
+    "parse_artifact_id_v3": "chainfold.artifact_ids",
+}
+_UTILITIES: Final = {
+    "ExecutionPath": f"{_HERE}.ids",
+    "artifact_id_matches_context": f"{_HERE}.ids",
+    "extract_fold_id_from_artifact_id": f"{_HERE}.ids",
+    "extract_pipeline_id_from_artifact_id": f"{_HERE}.ids",
+    "parse_artifact_id": f"{_HERE}.ids",
+    "parse_filename": f"{_HERE}.ids",
+    "validate_artifact_id": f"{_HERE}.ids",
+    "compute_content_hash": "chainfold.digest",
+    "generate_filename": "chainfold.blobs",
+    "get_binaries_path": "chainfold.blobs",
+    "get_short_hash": "chainfold.blobs",
+}
+_MODULES: Final[dict[str, dict[str, str]]] = {
+    f"{_ARTIFACTS}.types": _RECORDS,
+    f"{_ARTIFACTS}.operator_chain": _CHAINS,
+    f"{_ARTIFACTS}.utils": _UTILITIES | _CHAINS,
+    f"{_ARTIFACTS}.artifact_registry": {
+        **_RECORDS,
+        **_CHAINS,
+        "ArtifactRegistry": f"{_HERE}.registry",
+        "DependencyGraph": "chainfold.graph",
+    },
+    f"{_ARTIFACTS}.artifact_loader": {
+        **_RECORDS,
+        **_CHAINS,
+        "ArtifactLoader": f"{_HERE}.loader",
+        "LRUCache": f"{_HERE}.cache",
+    },
+}
+"""Where the names of each module come from."""
+_RENAMED: Final = {"compute_content_hash": "digest_of"}
+"""What has another name here."""
+
+
+_allowed: set[str] = {_PACKAGE}
+
+
+def allowed() -> frozenset[str]:
+    """What the pickles may refer to, beyond what is listed, that nirs4all asks for here: see `install`."""
+    return frozenset(_allowed)
+
+
+def install(*, allow: Iterable[str] = ()) -> None:
+    """From now on nirs4all, in this process, uses chainfold as its registry. Once more only allows more.
+
+    What of nirs4all is imported already is changed over: its modules then refer to our classes. Objects that
+    it has made stay what they are, and so do names that the caller's own modules have imported from its
+    artifact modules: call this first.
+
+    Args:
+        allow: Packages, modules or classes that imported artifacts may refer to, beside nirs4all and what
+            chainfold lists: `registry.allow` for the registries and loaders that nirs4all opens from now on.
+
+    Raises:
+        InvalidInputError: If nirs4all is not installed, or what is allowed is no dotted name.
+    """
+    names = list(allow)
+    Trust().allow(names)  # refuses what is no name
+    _allowed.update(names)
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    try:
+        found = version(_PACKAGE)
+    except PackageNotFoundError as error:
+        raise InvalidInputError(f"nirs4all is not installed: pip install {_PACKAGE}=={_TRIED}") from error
+    if found.split(".")[:2] != _TRIED.split(".")[:2]:
+        warnings.warn(
+            f"chainfold was tried with nirs4all {_TRIED}, and this is {found}: what has changed is not known",
+            UserWarning,
+            stacklevel=2,
+        )
+    sys.meta_path.insert(0, _Finder())
+    theirs = {name: sys.modules[name] for name in _MODULES if name in sys.modules}
+    for name in theirs:
+        del sys.modules[name]
+    for name, module in theirs.items():
+        _change_over(vars(module), vars(importlib.import_module(name)))
+
+
+def offered() -> dict[str, dict[str, Any]]:
+    """What stands in the place of each of nirs4all's artifact modules, by its name there."""
+    return {name: _offered(name) for name in _MODULES}
+
+
+def _offered(name: str) -> dict[str, Any]:
+    return {
+        key: getattr(importlib.import_module(source), _RENAMED.get(key, key))
+        for key, source in _MODULES[name].items()
+    }
+
+
+def _change_over(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Let what nirs4all's modules have imported from one of its artifact modules be ours."""
+    common = [name for name in ours if name in theirs and not name.startswith("__")]
+    replaced = {id(theirs[name]): ours[name] for name in common}
+    for name, module in list(sys.modules.items()):
+        if name == _PACKAGE or name.startswith(f"{_PACKAGE}."):
+            for key, value in list(vars(module).items()):
+                if id(value) in replaced and name not in _MODULES:
+                    setattr(module, key, replaced[id(value)])
+
+
+class _Finder(MetaPathFinder):
+    """Finds the artifact modules of nirs4all here."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the protocol's signature
+        target: ModuleType | None = None,  # noqa: ARG002 - likewise
+    ) -> ModuleSpec | None:
+        """The module's, if it is one of those."""
+        return ModuleSpec(fullname, _Loader(), origin=_HERE) if fullname in _MODULES else None
+
+
+class _Loader(Loader):
+    """Makes a module that has our classes."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Import what the module is to have, and put it there."""
+        name = module.__name__
+        module.__doc__ = f"chainfold in the place of {name}."
+        for key, value in _offered(name).items():
+            setattr(module, key, value)

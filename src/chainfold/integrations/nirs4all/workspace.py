@@ -1,0 +1,214 @@
+"""What nirs4all has left behind in a workspace, into the log: all that its manifests list, where it lies."""
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from chainfold.commands.importing import Item, import_items, items_of
+from chainfold.commands.running import commit, roll_back, start
+from chainfold.dataset import Dataset
+from chainfold.digest import with_prefix
+from chainfold.errors import ChainfoldError, InvalidInputError, ManifestError
+from chainfold.history import history
+from chainfold.records import ArtifactRecord
+from chainfold.references import ManifestReferences, manifest_at
+
+_NAMED_AT_MOST: Final = 20
+
+
+class ImportedItem(msgspec.Struct, frozen=True):
+    """An artifact that was, or would be, registered.
+
+    Attributes:
+        manifest: The manifest that lists it.
+        index: Its place in there, from 0.
+        artifact_id: Its id.
+        path: Its file below the dataset's folder.
+        is_missing: Whether that file is not there: loading the artifact fails then.
+    """
+
+    manifest: Path
+    index: int
+    artifact_id: str
+    path: str
+    is_missing: bool
+
+
+class DatasetImport(msgspec.Struct, frozen=True):
+    """What was, or would be, taken over into one dataset.
+
+    Attributes:
+        dataset: Its name.
+        manifests: How many manifests it has.
+        items: What was new, in the order of registration.
+        known: How many items the log knew already, with the same content, live or not.
+    """
+
+    dataset: str
+    manifests: int
+    items: list[ImportedItem]
+    known: int
+
+    @property
+    def missing(self) -> list[ImportedItem]:
+        """Those of the items whose file is not there."""
+        return [item for item in self.items if item.is_missing]
+
+    def __str__(self) -> str:
+        text = f"{self.dataset}: {len(self.items)} new, {self.known} known, from {self.manifests} manifests"
+        missing = [f"{item.path} of {item.artifact_id} ({item.manifest})" for item in self.missing]
+        if missing:
+            more = f" and {len(missing) - _NAMED_AT_MOST} more" if len(missing) > _NAMED_AT_MOST else ""
+            text += f"; {len(missing)} files are missing: {', '.join(missing[:_NAMED_AT_MOST])}{more}"
+        return text
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    path: Path
+    dataset: str
+    created_at: str
+    items: list[Item]
+
+
+def import_workspace(
+    workspace: Path | str,
+    datasets: Collection[str] | None = None,
+    *,
+    dry_run: bool = False,
+    actor: str | None = None,
+) -> list[DatasetImport]:
+    """Register all that the manifests below `runs/` of a workspace list, where it lies.
+
+    Each dataset is one run: all or nothing. All manifests are read and checked before anything is registered.
+    Files keep their names. What the log knows already with the same content is left alone, also where it has
+    been deleted since: importing again adds nothing. Of several manifests that give an id different contents,
+    the one made last has it in the end.
+
+    Args:
+        workspace: The workspace of nirs4all: the folder with `runs/` and `binaries/`.
+        datasets: Only these; by default all.
+        dry_run: Only say what would be registered. Nothing is written.
+        actor: Who imports, for the log.
+
+    Returns:
+        What was, or would be, registered, by dataset.
+
+    Raises:
+        ManifestError: If a manifest cannot be read, or an item is invalid: both are named. Nothing is
+            registered then.
+        InvalidInputError: If the workspace has no `runs/`, or one of the datasets has no manifest.
+        StorageError: If the log cannot be written; the datasets before that one are imported then.
+    """
+    root = Path(os.path.abspath(workspace))  # noqa: PTH100 - resolve() would follow links
+    if not (root / "runs").is_dir():
+        raise InvalidInputError(f"{root} is no workspace of nirs4all: it has no folder 'runs'")
+    by_dataset: dict[str, list[_Manifest]] = {}
+    for path in sorted(ManifestReferences(root).paths()):
+        manifest = _manifest(Path(path), datasets)
+        if manifest is not None:
+            by_dataset.setdefault(manifest.dataset, []).append(manifest)
+    absent = sorted(set(datasets or ()) - by_dataset.keys())
+    if absent:
+        raise InvalidInputError(f"no manifest below {root / 'runs'} is of the dataset {', '.join(absent)}")
+    return [
+        _import(root, name, manifests, dry_run=dry_run, actor=actor)
+        for name, manifests in sorted(by_dataset.items())
+    ]
+
+
+def _manifest(path: Path, datasets: Collection[str] | None) -> _Manifest | None:
+    """What a manifest lists, checked; None if it is of a dataset that was not asked for."""
+    content = manifest_at(str(path))
+    if not isinstance(content, Mapping):
+        raise ManifestError(f"{path} is no manifest: it is a {type(content).__name__}, not a mapping")
+    dataset = content.get("dataset")
+    if not isinstance(dataset, str) or not dataset:
+        raise ManifestError(f"{path} does not say which dataset it is of: `dataset` is {dataset!r:.80}")
+    if datasets is not None and dataset not in datasets:
+        return None
+    try:
+        items = items_of(content.get("artifacts") or [])
+    except ManifestError as error:
+        raise ManifestError(f"{path}: {error}") from error
+    _name_apart([item.record for item in items], content)
+    return _Manifest(path, dataset, str(content.get("created_at") or ""), items)
+
+
+def _name_apart(records: Iterable[ArtifactRecord], content: Mapping[str, Any]) -> None:
+    """Give what had no id, as in the oldest manifests, one that no other manifest's items have."""
+    pipeline_id = str(content.get("pipeline_id") or content.get("uid") or "")
+    for record in records:
+        if record.artifact_id.startswith("imported:") and pipeline_id:
+            record.artifact_id = f"{pipeline_id}:{record.artifact_id}"
+            record.pipeline_id = pipeline_id
+
+
+def _import(
+    root: Path, name: str, manifests: list[_Manifest], *, dry_run: bool, actor: str | None
+) -> DatasetImport:
+    manifests = sorted(manifests, key=lambda each: (each.created_at, each.path))
+    try:
+        data = Dataset(root, name, actor=actor)
+    except InvalidInputError as error:
+        raise ManifestError(f"{manifests[0].path}: {error}") from error
+    try:
+        with data.mutex:
+            data.refresh()
+            seen: set[tuple[str, str]] = set()
+            new = [(each, _unknown(data, each.items, seen)) for each in manifests]
+        items = [
+            ImportedItem(
+                each.path, index, record.artifact_id, record.path, data.blobs.size(record.path) is None
+            )
+            for each, listed in new
+            for index, (record, _) in listed.items()
+        ]
+        if items and not dry_run:
+            _register(data, root, new)
+        known = sum(len(each.items) for each in manifests) - len(items)
+        return DatasetImport(name, len(manifests), items, known)
+    finally:
+        data.close()
+
+
+def _unknown(data: Dataset, items: list[Item], seen: set[tuple[str, str]]) -> dict[int, Item]:
+    """Those of a manifest's items that the log has never had with this content, by their index.
+
+    Args:
+        data: The dataset.
+        items: The items.
+        seen: Id and content of what was found new before; what is found now is added.
+    """
+    size, new = data.projections.size, dict[int, Item]()
+    for index, item in enumerate(items):
+        artifact_id, digest = item.record.artifact_id, with_prefix(item.record.content_hash)
+        if (artifact_id, digest) in seen:
+            continue
+        earlier = (known.record.content_hash for known in history(data, artifact_id, size))
+        if digest not in map(with_prefix, earlier):
+            seen.add((artifact_id, digest))
+            new[index] = item
+    return new
+
+
+def _register(data: Dataset, root: Path, new: list[tuple[_Manifest, dict[int, Item]]]) -> None:
+    """Register the items in one run."""
+    run = start(data)
+    try:
+        for manifest, items in new:
+            try:
+                import_items(data, items, root, run.run_id)
+            except ManifestError as error:
+                raise ManifestError(f"{manifest.path}: {error}") from error
+        commit(data, run.run_id)
+    except BaseException as error:
+        try:
+            roll_back(data, run.run_id, "exception", f"{type(error).__name__}: importing failed")
+        except ChainfoldError as another:
+            error.add_note(f"the run {run.run_id} is left open, to be rolled back by the next: {another}")
+        raise
+    finally:
+        run.release()
