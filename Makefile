@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOAK_STAMP := $(VENV)/.soak-installed
+NIRS4ALL_VENV ?= .venv-nirs4all
+NIRS4ALL_STAMP := $(NIRS4ALL_VENV)/.installed
 SECONDS ?= 3600
 BENCH_VENV ?= .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
@@ -11,7 +13,7 @@ SIZES ?= 1000000
 BENCH ?=
 WORKSPACE ?= demo-workspace
 
-.PHONY: help demo test lint format bench bench-large soak clean
+.PHONY: help demo test test-nirs4all lint format bench bench-large soak clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/'
@@ -38,6 +40,15 @@ format: $(STAMP)  ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+$(NIRS4ALL_STAMP): pyproject.toml tests/nirs4all/requirements.txt
+	$(PYTHON) -m venv $(NIRS4ALL_VENV)
+	$(NIRS4ALL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/nirs4all/requirements.txt
+	$(NIRS4ALL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $(NIRS4ALL_STAMP)
+
+test-nirs4all: $(NIRS4ALL_STAMP)  ## run nirs4all's own pipelines on chainfold, beside nirs4all alone
+	$(NIRS4ALL_VENV)/bin/python -m pytest tests/nirs4all
+
 soak: $(SOAK_STAMP)  ## every fault and every law for SECONDS (an hour), and the figures; as root on Linux
 	REQUIRE_ALL=1 $(BIN)/python -m tests.faults.soak --seconds $(SECONDS)
 
@@ -59,4 +70,4 @@ bench-large: $(BENCH_STAMP)  ## the same with 1,000,000 records (hours); SIZES="
 		--runs 1000 10000 100000 --rollbacks 1000 10000 20000 --limit 600 --patience 600 --readme $(BENCH)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(NIRS4ALL_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
