@@ -1,6 +1,8 @@
 """Our classes in the place of nirs4all's artifact modules, under the names that the rest of it imports."""
 
+import functools
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +13,13 @@ from types import ModuleType
 from typing import Any, Final
 
 from chainfold.errors import InvalidInputError
-from chainfold.trust import Trust
 
 _PACKAGE: Final = "nirs4all"
 _TRIED: Final = "0.6.2"
 _ARTIFACTS: Final = f"{_PACKAGE}.pipeline.storage.artifacts"
 _HERE: Final = "chainfold.integrations.nirs4all"
+_VARIABLE: Final = "CHAINFOLD_NIRS4ALL"
+_NO: Final = ("", "0", "false", "no", "off")
 _RECORDS: Final = dict.fromkeys(("ArtifactRecord", "ArtifactType", "MetaModelConfig"), "chainfold.records")
 _CHAINS: Final = {
     "OperatorChain": "chainfold.chain",
@@ -83,21 +86,42 @@ def install(*, allow: Iterable[str] = ()) -> None:
     Raises:
         InvalidInputError: If nirs4all is not installed, or what is allowed is no dotted name.
     """
+    from chainfold.trust import Trust  # noqa: PLC0415 - each process that starts may import this module
+
     names = list(allow)
     Trust().allow(names)  # refuses what is no name
     _allowed.update(names)
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        return
+    if nirs4all_version() is None:
+        raise InvalidInputError(f"nirs4all is not installed: pip install {_PACKAGE}=={_TRIED}")
+    if not _is_in_place():
+        _put_in_place()
+
+
+def install_if_asked() -> None:
+    """Install, if the environment variable `CHAINFOLD_NIRS4ALL` is set, and not to a way of saying no.
+
+    Each Python that starts calls this, by `chainfold_nirs4all.pth`, if the variable is there at all. So it
+    says nothing where nirs4all is not installed, and imports as little as it can.
+    """
+    if os.environ.get(_VARIABLE, "").strip().lower() not in _NO and not _is_in_place():
+        _put_in_place()
+
+
+@functools.cache
+def nirs4all_version() -> str | None:
+    """The version that is installed; None if none is."""
     try:
-        found = version(_PACKAGE)
-    except PackageNotFoundError as error:
-        raise InvalidInputError(f"nirs4all is not installed: pip install {_PACKAGE}=={_TRIED}") from error
-    if found.split(".")[:2] != _TRIED.split(".")[:2]:
-        warnings.warn(
-            f"chainfold was tried with nirs4all {_TRIED}, and this is {found}: what has changed is not known",
-            UserWarning,
-            stacklevel=2,
-        )
+        return version(_PACKAGE)
+    except PackageNotFoundError:
+        return None
+
+
+def _is_in_place() -> bool:
+    return any(isinstance(finder, _Finder) for finder in sys.meta_path)
+
+
+def _put_in_place() -> None:
+    """Find the modules here from now on, and change over what is imported already."""
     sys.meta_path.insert(0, _Finder())
     theirs = {name: sys.modules[name] for name in _MODULES if name in sys.modules}
     for name in theirs:
@@ -129,6 +153,18 @@ def _change_over(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
                     setattr(module, key, replaced[id(value)])
 
 
+@functools.cache
+def _warn_if_untried() -> None:
+    """Once, when the first of the modules is imported."""
+    found = nirs4all_version()
+    if found is not None and found.split(".")[:2] != _TRIED.split(".")[:2]:
+        warnings.warn(
+            f"chainfold was tried with nirs4all {_TRIED}, and this is {found}: what has changed is not known",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 class _Finder(MetaPathFinder):
     """Finds the artifact modules of nirs4all here."""
 
@@ -149,5 +185,6 @@ class _Loader(Loader):
         """Import what the module is to have, and put it there."""
         name = module.__name__
         module.__doc__ = f"chainfold in the place of {name}."
+        _warn_if_untried()
         for key, value in _offered(name).items():
             setattr(module, key, value)

@@ -1,12 +1,11 @@
 """The registry as nirs4all opens it."""
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
 from chainfold import registry
 from chainfold.integrations.nirs4all.formats import offer_format
-from chainfold.integrations.nirs4all.installing import allowed, install
+from chainfold.integrations.nirs4all.installing import allowed, install, nirs4all_version
 from chainfold.records import ArtifactRecord
 from chainfold.serializers import available_formats
 
@@ -51,16 +50,9 @@ class ArtifactRegistry(registry.ArtifactRegistry):
     def _register(
         self, record: ArtifactRecord, obj: Any, format_hint: str | None, asked: tuple[str, ...]
     ) -> ArtifactRecord:
-        record.nirs4all_version = _nirs4all_version()
+        record.nirs4all_version = nirs4all_version() or ""
         known = format_hint if format_hint in available_formats() else None
         return super()._register(record, obj, known, asked)
 
     def _tell_manager(self, rows: list[int]) -> None:
         """Nothing: see above."""
-
-
-def _nirs4all_version() -> str:
-    try:
-        return version("nirs4all")
-    except PackageNotFoundError:
-        return ""
