@@ -25,6 +25,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 FOLDS = KFold(3, shuffle=True, random_state=1)
 PIPELINES: dict[str, list[Any]] = {
+    "single": [MinMaxScaler(), StandardNormalVariate(), PLSRegression(4)],
     "folds": [
         MinMaxScaler(),
         StandardNormalVariate(),

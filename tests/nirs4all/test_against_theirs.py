@@ -190,6 +190,28 @@ def check_consistency_but_for(workspace: Path, imports: list[Any]) -> None:
             assert registry.rebuild()
 
 
+def test_what_their_manifests_list_is_no_orphan(copied: Path) -> None:
+    """Nothing is imported: the log is empty, and the manifests alone keep the files."""
+    kept = 0
+    for folder in sorted((copied / "binaries").iterdir()):
+        if folder.name == "failing":
+            continue
+        files = sorted(path.name for path in folder.iterdir())
+        (folder / "model_Stray_0123456789ab.joblib").write_bytes(b"stray")
+        with ArtifactRegistry(copied, folder.name) as registry:
+            assert registry.find_orphaned_artifacts() == ["model_Stray_0123456789ab.joblib"]
+            assert registry.find_orphaned_artifacts(scan_all_manifests=False) == sorted(
+                [*files, "model_Stray_0123456789ab.joblib"]
+            )
+            assert registry.delete_orphaned_artifacts(dry_run=False) == (
+                ["model_Stray_0123456789ab.joblib"],
+                5,
+            )
+        assert sorted(path.name for path in folder.iterdir()) == files
+        kept += len(files)
+    assert kept > 60
+
+
 def test_only_what_is_asked_for_is_imported(copied: Path) -> None:
     (done,) = import_workspace(copied, ["folds"])
     assert done.dataset == "folds"

@@ -1,5 +1,6 @@
 """How chainfold gets into the place: before or after the import, by the launcher, in workers."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from tests.conftest import check_consistency
 
 from chainfold import ArtifactRegistry
 
+VARIABLE = "CHAINFOLD_NIRS4ALL"
 TRAIN = """
     def train(workspace):
         from sklearn.cross_decomposition import PLSRegression
@@ -26,11 +28,15 @@ TRAIN = """
 """
 
 
-def run(script: str, folder: Path, *launcher: str) -> str:
+def run(script: str, folder: Path, *launcher: str, asked: str | None = None) -> str:
+    """What a script prints; `asked` is the environment variable."""
     path = folder / "script.py"
     path.write_text(textwrap.dedent(script))
     command = [sys.executable, *launcher, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)  # noqa: PLW1510 - looked at
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    if asked is not None:
+        environment[VARIABLE] = asked
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)  # noqa: PLW1510 - looked at
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -78,8 +84,26 @@ def test_the_launcher_leaves_the_script_as_it_is(tmp_path: Path) -> None:
     assert trained(tmp_path / "workspace") == 2
 
 
-def test_without_it_nothing_is_in_place(tmp_path: Path) -> None:
-    run(f"{textwrap.dedent(TRAIN)}\ntrain('workspace')", tmp_path)
+def test_an_environment_variable_is_enough(tmp_path: Path) -> None:
+    """Also for the workers of a script, and for what runs neither of them."""
+    script = textwrap.dedent(TRAIN) + textwrap.dedent("""
+        from joblib import Parallel, delayed
+
+        def home(index):
+            import nirs4all.pipeline.execution.orchestrator as module
+            return module.ArtifactRegistry.__module__
+
+        if __name__ == "__main__":
+            train("workspace")
+            print({home.partition(".")[0] for home in Parallel(n_jobs=2)(delayed(home)(i) for i in range(4))})
+    """)
+    assert "{'chainfold'}" in run(script, tmp_path, asked="1")
+    assert trained(tmp_path / "workspace") == 2
+
+
+@pytest.mark.parametrize("asked", [None, "0"])
+def test_without_it_nothing_is_in_place(tmp_path: Path, asked: str | None) -> None:
+    run(f"{textwrap.dedent(TRAIN)}\ntrain('workspace')", tmp_path, asked=asked)
     assert not (tmp_path / "workspace" / "log").exists()
 
 
