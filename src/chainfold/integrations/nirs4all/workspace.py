@@ -8,11 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from chainfold.commands.importing import Item, import_items, items_of
-from chainfold.commands.running import commit, roll_back, start
+from chainfold.commands.running import commit, reap, roll_back, start
 from chainfold.dataset import Dataset
 from chainfold.digest import with_prefix
 from chainfold.errors import ChainfoldError, InvalidInputError, ManifestError
-from chainfold.history import history
+from chainfold.events import ArtifactRegistered
+from chainfold.history import HistoryItem, history
 from chainfold.records import ArtifactRecord
 from chainfold.references import ManifestReferences, manifest_at
 
@@ -155,6 +156,8 @@ def _import(
     except InvalidInputError as error:
         raise ManifestError(f"{manifests[0].path}: {error}") from error
     try:
+        if not dry_run:
+            reap(data)
         with data.mutex:
             data.refresh()
             seen: set[tuple[str, str]] = set()
@@ -177,6 +180,9 @@ def _import(
 def _unknown(data: Dataset, items: list[Item], seen: set[tuple[str, str]]) -> dict[int, Item]:
     """Those of a manifest's items that the log has never had with this content, by their index.
 
+    What an earlier import brought in vain is unknown all the same. What a failed run of nirs4all's did is
+    known: its manifest goes on listing what was taken back.
+
     Args:
         data: The dataset.
         items: The items.
@@ -187,11 +193,23 @@ def _unknown(data: Dataset, items: list[Item], seen: set[tuple[str, str]]) -> di
         artifact_id, digest = item.record.artifact_id, with_prefix(item.record.content_hash)
         if (artifact_id, digest) in seen:
             continue
-        earlier = (known.record.content_hash for known in history(data, artifact_id, size))
-        if digest not in map(with_prefix, earlier):
+        is_known = any(
+            with_prefix(earlier.record.content_hash) == digest and not _was_in_vain(data, earlier)
+            for earlier in history(data, artifact_id, size)
+        )
+        if not is_known:
             seen.add((artifact_id, digest))
             new[index] = item
     return new
+
+
+def _was_in_vain(data: Dataset, earlier: HistoryItem) -> bool:
+    """Whether an import brought it that came to nothing; an open one died, or was just begun by another."""
+    run = data.projections.runs.get(earlier.run)
+    if run is None or run.status == "committed":
+        return False
+    event = data.log.entry(earlier.position).event
+    return isinstance(event, ArtifactRegistered) and event.imported
 
 
 def _register(data: Dataset, root: Path, new: list[tuple[_Manifest, dict[int, Item]]]) -> None:

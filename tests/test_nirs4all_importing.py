@@ -1,0 +1,232 @@
+"""A workspace that nirs4all left behind, into the log: all of it or nothing, once, where it lies."""
+
+import hashlib
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainfold import ArtifactRegistry, InvalidInputError, ManifestError, StorageError
+from chainfold.integrations.nirs4all import import_workspace
+from chainfold.integrations.nirs4all import workspace as importing
+
+Item = dict[str, Any]
+
+
+def stored(workspace: Path, dataset: str, value: Any) -> Item:
+    """What a manifest says of a file, which is there."""
+    content = pickle.dumps(value)
+    digest = hashlib.sha256(content).hexdigest()
+    path = f"model_X_{digest[:12]}.pkl"
+    folder = workspace / "binaries" / dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_bytes(content)
+    return {"content_hash": f"sha256:{digest}", "path": path, "format": "pickle", "size_bytes": len(content)}
+
+
+def listed(artifact_id: str, file: Item, **more: Any) -> Item:
+    pipeline = artifact_id.partition("$")[0]
+    return {"artifact_id": artifact_id, "pipeline_id": pipeline, "chain_path": "s1.X", **file, **more}
+
+
+def write_manifest(
+    workspace: Path, run: str, dataset: str, items: list[Item], at: str = "2026-01-01"
+) -> Path:
+    folder = workspace / "runs" / run
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "manifest.yaml"
+    said = {"dataset": dataset, "pipeline_id": run.rpartition("/")[2], "created_at": at}
+    path.write_text(yaml.safe_dump({**said, "artifacts": {"schema_version": "2.0", "items": items}}))
+    return path
+
+
+def files(workspace: Path) -> dict[Path, bytes]:
+    """All but the log."""
+    every = (path for path in workspace.rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in every if not path.is_relative_to(workspace / "log")}
+
+
+IDS = ["a$0:all", "a$0:1", "b$0:all", "b$1:all"]
+MANIFESTS = st.lists(
+    st.tuples(
+        st.sampled_from(["wheat", "rye"]),
+        st.integers(0, 3),
+        st.lists(st.tuples(st.sampled_from(IDS), st.integers(0, 2)), max_size=5),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=60)
+@given(MANIFESTS, MANIFESTS)
+def test_the_last_manifest_that_lists_an_id_has_it(
+    tmp_path_factory: pytest.TempPathFactory,
+    first: list[tuple[str, int, list[tuple[str, int]]]],
+    second: list[tuple[str, int, list[tuple[str, int]]]],
+) -> None:
+    """As if all were read in the order in which they were made; importing again adds what is new alone."""
+    workspace = tmp_path_factory.mktemp("w")
+    kept: dict[str, set[tuple[str, int]]] = {}
+    for number, manifests in enumerate((first, second)):
+        made = []
+        for place, (dataset, day, items) in enumerate(manifests):
+            # A second batch is made later: it has other days.
+            at, run = f"202{number}-01-0{day + 1}", f"{dataset}_{number}/{place:04}"
+            content = [listed(each, stored(workspace, dataset, [value])) for each, value in items]
+            write_manifest(workspace, run, dataset, content, at)
+            made.append((at, run, dataset, items))
+        before = files(workspace)
+        would = import_workspace(workspace, dry_run=True)
+        did = import_workspace(workspace)
+        assert did == would
+        assert files(workspace) == before
+
+        expected: dict[str, dict[str, int]] = {}
+        count: dict[str, int] = {}
+        for _, _, dataset, items in sorted(made):
+            known = kept.setdefault(dataset, set())
+            for pair in items:
+                if pair not in known:
+                    known.add(pair)
+                    expected.setdefault(dataset, {})[pair[0]] = pair[1]
+                    count[dataset] = count.get(dataset, 0) + 1
+        told = {each.dataset: len(each.items) for each in did if each.items}
+        assert told == count
+        for dataset, values in expected.items():
+            with ArtifactRegistry(workspace, dataset) as registry:
+                for artifact_id, value in values.items():
+                    assert registry.load(artifact_id) == [value]
+                assert registry.verify().ok
+                assert registry.find_orphaned_artifacts() == []
+
+
+def two(workspace: Path) -> None:
+    write_manifest(workspace, "r/0001", "wheat", [listed("a$0:all", stored(workspace, "wheat", [1]))])
+    write_manifest(workspace, "r/0002", "rye", [listed("b$0:all", stored(workspace, "rye", [2]))])
+
+
+def test_only_what_is_asked_for_is_imported(workspace: Path) -> None:
+    two(workspace)
+    (done,) = import_workspace(workspace, ["rye"], actor="importer")
+    assert str(done) == "rye: 1 new, 0 known, from 1 manifests"
+    assert [each.name for each in (workspace / "log").iterdir()] == ["rye"]
+    with ArtifactRegistry(workspace, "rye") as registry:
+        assert {entry.actor for entry in registry.events()} == {"importer"}
+    with pytest.raises(InvalidInputError, match=r"no manifest below .* is of the dataset oats"):
+        import_workspace(workspace, ["rye", "oats"])
+    with pytest.raises(InvalidInputError, match="it has no folder 'runs'"):
+        import_workspace(workspace / "binaries")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_text("[1, 2]"), "is no manifest: it is a list"),
+        (lambda path: path.write_text("artifacts: [1]"), "does not say which dataset it is of"),
+        (lambda path: path.write_text("a: [b"), "cannot read the manifest"),
+        (lambda path: path.write_text(path.read_text().replace("X_", "/../../X_")), "item 0 of the manifest"),
+        (lambda path: path.write_text(path.read_text().replace("rye", "../rye")), "dataset"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_imported(workspace: Path, spoil: Any, said: str) -> None:
+    """Also of the datasets that come before."""
+    two(workspace)
+    spoil(workspace / "runs" / "r" / "0002" / "manifest.yaml")
+    with pytest.raises(ManifestError, match=said) as caught:
+        import_workspace(workspace)
+    assert str(Path("r", "0002", "manifest.yaml")) in str(caught.value)
+    assert not (workspace / "log").exists()
+
+
+def test_files_that_are_missing_are_named(workspace: Path) -> None:
+    lost = {"content_hash": "sha256:abc", "path": "model_X_abc.pkl"}
+    path = write_manifest(workspace, "r/0001", "wheat", [listed("a$0:all", lost)])
+    (done,) = import_workspace(workspace)
+    assert f"1 files are missing: model_X_abc.pkl of a$0:all ({path})" in str(done)
+    with ArtifactRegistry(workspace, "wheat") as registry, pytest.raises(FileNotFoundError):
+        registry.load("a$0:all")
+
+
+def test_the_oldest_manifests_name_no_ids(workspace: Path) -> None:
+    """Each item gets one that no other manifest's items have."""
+    for run in ("r/0001", "r/0002"):
+        items = [{"name": "scaler", "step": 1, **stored(workspace, "wheat", [i])} for i in range(2)]
+        path = write_manifest(workspace, run, "wheat", [])
+        path.write_text(json.dumps({"dataset": "wheat", "pipeline_id": run[2:], "artifacts": items}))
+    import_workspace(workspace)
+    assert [len(each.items) for each in import_workspace(workspace)] == [0]
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert len(registry) == 4
+        assert {each.pipeline_id for each in registry.get_all_records()} == {"0001", "0002"}
+
+
+def test_what_was_deleted_is_not_brought_back(workspace: Path) -> None:
+    two(workspace)
+    import_workspace(workspace)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        registry.delete_pipeline_artifacts("a")
+    assert [(len(each.items), each.known) for each in import_workspace(workspace)] == [(0, 1), (0, 1)]
+
+
+def test_an_import_that_fails_leaves_the_files_and_can_be_done_again(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two(workspace)
+    before = files(workspace)
+
+    def fail(*_: Any) -> None:
+        raise StorageError("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(importing, "commit", fail)
+        with pytest.raises(StorageError, match="the disk is gone"):
+            import_workspace(workspace, ["wheat"])
+    assert files(workspace) == before
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert [run.status for run in registry.runs()] == ["rolled-back"]
+    assert [len(each.items) for each in import_workspace(workspace, dry_run=True)] == [1, 1]
+    assert [len(each.items) for each in import_workspace(workspace)] == [1, 1]
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.load("a$0:all") == [1]
+
+
+def test_an_import_that_dies_can_be_done_again(workspace: Path) -> None:
+    """Whoever imports next rolls back what it left."""
+    two(workspace)
+    before = files(workspace)
+    code = (
+        "import os, sys\n"
+        "from chainfold.integrations.nirs4all import import_workspace, workspace\n"
+        "workspace.commit = lambda *_: os._exit(7)\n"
+        "import_workspace(sys.argv[1], ['wheat'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(workspace)], check=False)
+    assert done.returncode == 7
+    assert [len(each.items) for each in import_workspace(workspace, ["wheat"], dry_run=True)] == [1]
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert len(registry) == 0
+    assert [len(each.items) for each in import_workspace(workspace)] == [1, 1]
+    assert files(workspace) == before
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.load("a$0:all") == [1]
+        assert [run.status for run in registry.runs()] == ["rolled-back", "committed"]
+
+
+def test_what_a_failed_run_took_back_stays_so(workspace: Path) -> None:
+    """Its manifest goes on listing it."""
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        kept = registry.register([1], "a$0:all", "model")
+        registry.start_run()
+        failed = registry.register([1], "b$0:all", "model")
+        registry.cleanup_failed_run()
+    write_manifest(workspace, "r/0001", "wheat", [kept.to_dict(), failed.to_dict()])
+    (done,) = import_workspace(workspace)
+    assert (len(done.items), done.known) == (0, 2)
