@@ -68,6 +68,14 @@ PIPELINES: dict[str, list[Any]] = {
             "name": "stacked",
         },
     ],
+    "stack_of_each_branch": [
+        MinMaxScaler(),
+        FOLDS,
+        {"branch": [[StandardNormalVariate()], [FirstDerivative()]]},
+        PLSRegression(3),
+        RandomForestRegressor(5, random_state=0),
+        {"model": MetaModel(model=Ridge())},
+    ],
     "sources": [MinMaxScaler(), FOLDS, PLSRegression(4)],
     # The second model cannot be fitted: the first, and its scaler, are registered by then.
     "failing": [StandardScaler(), FOLDS, PLSRegression(2), PLSRegression(999)],
@@ -116,16 +124,19 @@ def train(workspace: Path) -> dict[str, Any]:
         for index, each in enumerate(predictions.to_dicts()):
             results[f"{name} {index} {each['model_name']} {each['fold_id']}"] = np.asarray(each["y_pred"])
         entries[name] = predictions.top(n=3 if name == "stacked_branches" else 40, rank_partition="val")
-        for extension in ("n4a", "n4a.py"):
-            attempt(results, f"{name} {extension}", partial(export, workspace, entries[name][0], extension))
+        metas = [each for each in entries[name] if each["model_name"].startswith("MetaModel")]
+        for bundle, chosen in ((name, entries[name][:1]), (f"{name}_meta", metas[:1])):
+            for entry in chosen:
+                for extension in ("n4a", "n4a.py"):
+                    out = workspace / f"{bundle}.{extension}"
+                    attempt(results, f"{bundle} {extension}", partial(export, workspace, entry, out))
     (workspace / "entries.pickle").write_bytes(pickle.dumps(entries))
     return results
 
 
-def export(workspace: Path, entry: dict[str, Any], extension: str) -> str:
+def export(workspace: Path, entry: dict[str, Any], out: Path) -> str:
     """The name of the bundle, which is made of a model's pipeline."""
-    out = workspace / f"{entry['dataset_name']}.{extension}"
-    return str(runner(workspace).export(entry, out, format=extension).name)
+    return str(runner(workspace).export(entry, out, format=out.name.partition(".")[2]).name)
 
 
 def predict(workspace: Path) -> dict[str, Any]:
@@ -133,12 +144,13 @@ def predict(workspace: Path) -> dict[str, Any]:
     results: dict[str, Any] = {}
     entries = pickle.loads((workspace / "entries.pickle").read_bytes())
     for name, models in entries.items():
-        bundle = workspace / f"{name}.n4a"
         for index, each in enumerate(models):
             label = f"{name} {index} {each['model_name']} {each['fold_id']} {each.get('branch_name')}"
             attempt(results, label, partial(predicted, workspace, each, name))
-        attempt(results, f"{name} bundle", partial(predicted, workspace, str(bundle), name))
-        attempt(results, f"{name} bundle alone", partial(by_bundle, bundle, name))
+        for bundle in sorted(workspace.glob(f"{name}*.n4a")):
+            if bundle.stem in (name, f"{name}_meta"):
+                attempt(results, f"{bundle.stem} bundle", partial(predicted, workspace, str(bundle), name))
+                attempt(results, f"{bundle.stem} bundle alone", partial(by_bundle, bundle, name))
         for mode in ("full", "transfer"):
             attempt(results, f"{name} retrained {mode}", partial(retrained, workspace, models[0], name, mode))
     return results

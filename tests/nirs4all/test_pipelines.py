@@ -13,7 +13,18 @@ from tests.nirs4all.conftest import INSTALLED, PLAIN, Outcome
 
 from chainfold import ArtifactRegistry
 
-KINDS = ("single", "folds", "branches", "variants", "stacking", "stacked_branches", "sources")
+KINDS = (
+    "single",
+    "folds",
+    "branches",
+    "variants",
+    "stacking",
+    "stacked_branches",
+    "stack_of_each_branch",
+    "sources",
+)
+META_BUNDLES = ("stacking_meta", "stack_of_each_branch_meta")
+"""Of a meta-model rather than of the best model."""
 WRITTEN_ANEW = {"content_hash", "path", "created_at", "size_bytes"}
 """What a manifest's item says of bytes: nirs4all compresses them."""
 
@@ -37,9 +48,12 @@ def test_predictions_are_equal_to_the_bit(plain: Outcome, installed: Outcome, st
 
 def test_every_kind_was_trained_stored_and_predicted(installed: Outcome) -> None:
     """Else two failures would be equal as well."""
+    for bundle in (*KINDS, *META_BUNDLES):
+        assert installed.trained[f"{bundle} n4a"] == f"{bundle}.n4a"
+        assert installed.trained[f"{bundle} n4a.py"] == f"{bundle}.n4a.py"
+    for name in META_BUNDLES:
+        assert np.isfinite(installed.predicted[f"{name} bundle"]).all()
     for kind in KINDS:
-        assert installed.trained[f"{kind} n4a"] == f"{kind}.n4a"
-        assert installed.trained[f"{kind} n4a.py"] == f"{kind}.n4a.py"
         numbers = [n for n in installed.trained.files if n.startswith(f"{kind} ") and "n4a" not in n]
         assert all(np.isfinite(installed.trained[name]).all() for name in numbers)
         if kind != "stacked_branches":  # nirs4all itself cannot predict from the workspace there
@@ -102,7 +116,7 @@ def test_a_pipeline_that_fails_leaves_nothing_but_its_record(plain: Outcome, ins
 
 
 def test_bundles_hold_the_same_files(plain: Outcome, installed: Outcome) -> None:
-    for kind in KINDS:
+    for kind in (*KINDS, *META_BUNDLES):
         names = [
             sorted(zipfile.ZipFile(outcome.workspace / f"{kind}.n4a").namelist())
             for outcome in (plain, installed)
