@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, Final
 
@@ -110,6 +109,8 @@ def install_if_asked() -> None:
 @functools.cache
 def nirs4all_version() -> str | None:
     """The version that is installed; None if none is."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import, see above
+
     try:
         return version(_PACKAGE)
     except PackageNotFoundError:
