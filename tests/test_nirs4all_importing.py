@@ -230,3 +230,65 @@ def test_what_a_failed_run_took_back_stays_so(workspace: Path) -> None:
     write_manifest(workspace, "r/0001", "wheat", [kept.to_dict(), failed.to_dict()])
     (done,) = import_workspace(workspace)
     assert (len(done.items), done.known) == (0, 2)
+
+
+def laughs() -> str:
+    """A thousand million values, by aliases of aliases."""
+    lines = ["l0: &l0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 9)]
+    return "\n".join(lines)
+
+
+NASTY = {
+    "params: &a\n      {x: 1}\n    more:\n      <<: *a": "it merges mappings, which no manifest does",
+    "params: !!python/object/apply:os.system [exit 3]": "could not determine a constructor",
+    f"params: {'[' * 300}{']' * 300}": "nested deeper than 200 levels",
+    "params: [1]": "params is a list, not a dict",
+    "artifact_type: spoon": "spoon",
+}
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_a_manifest_can_do_no_harm(workspace: Path, nasty: str) -> None:
+    """Whoever wrote it: it is refused, and named, before it costs more than its bytes."""
+    path = write_manifest(workspace, "r/0001", "wheat", [])
+    path.write_text(
+        "dataset: wheat\nartifacts:\n  items:\n  - artifact_id: a$0:all\n    content_hash: sha256:abc\n"
+        f"    path: model_X_abc.pkl\n    {nasty}\n"
+    )
+    with pytest.raises(ManifestError, match=NASTY[nasty]) as caught:
+        import_workspace(workspace)
+    assert str(path) in str(caught.value)
+    assert not (workspace / "log").exists()
+
+
+def test_what_says_the_same_again_and_again_is_cut_short(workspace: Path) -> None:
+    """What parameters may say is bounded, whatever they share."""
+    path = write_manifest(workspace, "r/0001", "wheat", [])
+    params = laughs().replace("\n", "\n    ")
+    path.write_text(
+        f"dataset: wheat\nartifacts:\n- artifact_id: a$0:all\n  path: x.pkl\n  params:\n    {params}\n"
+    )
+    (done,) = import_workspace(workspace)
+    assert len(done.items) == 1
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        record = registry.resolve("a$0:all")
+        assert record is not None
+        assert record.params["l0"] == ["x"] * 10
+        assert len(json.dumps(record.params)) < 10_000_000  # of ten thousand million characters
+
+
+def test_a_number_to_the_base_of_60_is_a_text(workspace: Path) -> None:
+    """YAML 1.1 has such numbers, and reading a long one takes the square of its digits."""
+    long = ":".join(["59"] * 100_000)
+    path = write_manifest(workspace, "r/0001", "wheat", [])
+    path.write_text(
+        "dataset: wheat\nartifacts:\n- {artifact_id: 'a$0:all', path: x.pkl, content_hash: sha256:abc,"
+        f" params: {{short: 1:30, long: {long[:50_000]}, ten: 10}}}}\n"
+    )
+    import_workspace(workspace)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        record = registry.resolve("a$0:all")
+        assert record is not None
+        assert record.params["short"] == "1:30"
+        assert record.params["ten"] == 10
