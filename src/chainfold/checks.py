@@ -22,35 +22,44 @@ class Finding(msgspec.Struct, frozen=True):
         kind: What it is, in a word.
         where: The file, entry or artifact.
         detail: The rest of the sentence.
+        artifact_id: The artifact that it is about, if it is about one.
+        expected: What should be there, where one value stands against another: a digest, a root.
+        found: What is there instead; empty if nothing.
+        file: The artifact's file, if it is about that.
     """
 
     level: Literal["error", "note"]
     kind: str
     where: str
     detail: str
+    artifact_id: str = ""
+    expected: str = ""
+    found: str = ""
+    file: str = ""
 
 
 def withheld_wrong(data: Dataset, record: ArtifactRecord) -> list[tuple[Finding, str]]:
     """What is wrong with the private fields of a record, unless they were erased, and the files concerned."""
-    found, where = [], f"artifact {record.artifact_id!r}"
+    found: list[tuple[Finding, str]] = []
+    artifact_id, where = record.artifact_id, f"artifact {record.artifact_id!r}"
     for field, withheld in record.private.items():
         try:
             path = path_of(record.artifact_id, withheld.commitment)
         except CorruptionError as error:
-            found.append((Finding("error", "changed", where, str(error)), ""))
+            found.append((Finding("error", "changed", where, str(error), artifact_id), ""))
             continue
         name = f"its private field {field!r}, in the file {path!r},"
         try:
             text = read(data.private, path)
         except ChainfoldError:
             detail = f"{name} is not what was committed to"
-            found.append((Finding("error", "changed", where, detail), path))
+            found.append((Finding("error", "changed", where, detail, artifact_id), path))
             continue
         if text is None:
             detail = f"{name} is not there, and no event erased it"
-            found.append((Finding("error", "missing", where, detail), path))
+            found.append((Finding("error", "missing", where, detail, artifact_id), path))
         elif (text.artifact_id, text.field) != (record.artifact_id, field):
-            found.append((Finding("error", "changed", where, f"{name} is of another"), path))
+            found.append((Finding("error", "changed", where, f"{name} is of another", artifact_id), path))
     return found
 
 

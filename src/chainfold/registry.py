@@ -34,7 +34,7 @@ from chainfold.proof.provable import Anchor, checkpoint_of, size_of
 from chainfold.records import ArtifactRecord, ArtifactType, Fold, MetaModelConfig
 from chainfold.storage import Files
 from chainfold.trust import Trust
-from chainfold.verify import Progress, Report, verify, verify_log
+from chainfold.verify import Progress, Report, verify, verify_artifacts, verify_log
 from chainfold.view import RegistryView
 
 
@@ -505,6 +505,7 @@ class ArtifactRegistry(RegistryView):
         jobs: int = -1,
         since: str | bytes | Iterable[str | bytes] | None = None,
         blobs: bool = True,
+        artifacts: Iterable[str] | None = None,
     ) -> Report:
         """Check the whole dataset against what its log says. It reads everything anew and changes nothing.
 
@@ -515,10 +516,16 @@ class ArtifactRegistry(RegistryView):
                 too, and where: at the entry, if the hashes beside the log are still those of that checkpoint,
                 else between which two.
             blobs: Whether to check more than the log: the blobs, and what else lies beside it.
+            artifacts: Ids of live artifacts: check these alone, with their entries, files and private fields.
 
         Raises:
-            InvalidInputError: If `since` is no checkpoint of this log.
+            InvalidInputError: If `since` is no checkpoint of this log, or asked for beside `artifacts`.
+            NotFoundError: If an artifact is not live.
         """
+        if artifacts is not None:
+            if since is not None or not blobs:
+                raise InvalidInputError("since and blobs=False are about the whole log: leave artifacts out")
+            return verify_artifacts(self._data, artifacts, jobs)
         texts = [since] if isinstance(since, str | bytes) else since or ()
         kept = [checkpoint_of(self._data, each) for each in texts]
         return (verify if blobs else verify_log)(self._data, progress, jobs, kept)

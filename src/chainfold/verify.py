@@ -10,7 +10,7 @@ import msgspec
 
 from chainfold.checks import Finding, withheld_findings, withheld_wrong
 from chainfold.dataset import Dataset
-from chainfold.errors import ChainfoldError, CorruptionError
+from chainfold.errors import ChainfoldError, CorruptionError, NotFoundError
 from chainfold.events import Entry, decode_entry
 from chainfold.log import QUARANTINE, Checkpoint, LogReader, has_passed, proven
 from chainfold.projections import NOW, Projections, Sight
@@ -19,7 +19,7 @@ from chainfold.projections.rebuilding import Rebuilt
 from chainfold.projections.snapshots import Snapshots
 from chainfold.proof.kept import change
 from chainfold.records import ArtifactRecord
-from chainfold.storage import LocalFiles
+from chainfold.storage import is_local
 
 Progress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
@@ -109,7 +109,7 @@ def verify_log(
     """
     log = LogReader(data.folder, data.name, data.files)
     try:
-        if type(data.files) is LocalFiles:  # as in `_proven`
+        if is_local(data.files):  # as in `_proven`
             log = _resumed(data, log, jobs, progress)
         findings = list(_read_on(log, lambda _: None))
         findings += _check_checkpoint(log)
@@ -117,6 +117,37 @@ def verify_log(
         return Report(data.name, log.size, log.root().hex(), 0, 0, findings)
     finally:
         log.close()
+
+
+def verify_artifacts(data: Dataset, artifact_ids: Iterable[str], jobs: int = -1) -> Report:
+    """Check live artifacts alone: their entries, files, private fields and sources.
+
+    Args:
+        data: The dataset.
+        artifact_ids: Which ones.
+        jobs: See `verify`.
+
+    Raises:
+        NotFoundError: If one of them is not live.
+    """
+    with data.mutex:
+        data.refresh()
+        sight, rows = Sight(data.projections), list[int]()
+        for artifact_id in dict.fromkeys(artifact_ids):
+            row = sight.row(artifact_id)
+            if row is None:
+                raise NotFoundError(
+                    f"no live artifact has the id {artifact_id!r}; history(id) shows the past"
+                )
+            rows.append(row)
+        check = _Artifacts(data, data.log, sight, jobs)
+        findings = [
+            finding
+            for start in range(0, len(rows), _AT_ONCE)
+            for finding in check.of(rows[start : start + _AT_ONCE])
+        ]
+        size, root = data.log.size, data.log.root().hex()
+        return Report(data.name, size, root, check.artifacts, check.files, findings)
 
 
 def _resumed(data: Dataset, log: LogReader, jobs: int, progress: Progress | None) -> LogReader:
@@ -140,7 +171,7 @@ def _proven(
     """
     log = LogReader(data.folder, data.name, data.files)
     stack.callback(log.close)
-    if type(data.files) is not LocalFiles:  # one that is derived may read otherwise
+    if not is_local(data.files):
         return log, Projections(log)
     try:
         rebuilt = stack.enter_context(Rebuilt(data.folder, data.name, jobs))
@@ -211,6 +242,8 @@ def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
             "root",
             "checkpoint",
             f"the first {known.size} entries have the root {root.hex()}, not {known.root.hex()}",
+            expected=known.root.hex(),
+            found=root.hex(),
         )
 
 
@@ -250,7 +283,8 @@ class _Artifacts:
                 lines[row] = self.log.line(positions[row])
                 records[row] = self.data.decode(lines[row])
             except (ChainfoldError, FileNotFoundError) as error:
-                yield Finding("error", "record", self._name(row), str(error))
+                name = self.sight.projections.artifact_id(row)
+                yield Finding("error", "record", f"artifact {name!r}", str(error), name)
         self.artifacts += len(rows)
         if len(self._digests) > _KEPT:
             self._digests.clear()
@@ -268,7 +302,7 @@ class _Artifacts:
             if row in wrong:
                 yield self._mismatch(record, decode_entry(lines[row]), found[row])
             yield from self._not_erased(odd.get(row, ()))
-            yield from self._lost_sources(row, record)
+            yield from self._lost_sources(record)
 
     def _not_erased(self, odd: Iterable[tuple[Finding, str]]) -> Iterator[Finding]:
         """What is wrong with private files that no event erased."""
@@ -277,10 +311,13 @@ class _Artifacts:
                 self.told.add(path)
                 yield finding
 
-    def _lost_sources(self, row: int, record: ArtifactRecord) -> Iterator[Finding]:
+    def _lost_sources(self, record: ArtifactRecord) -> Iterator[Finding]:
+        name = record.artifact_id
         for source in record.depends_on:
             if source not in self._ids and self.sight.row(source) is None:
-                yield Finding("note", "lineage", self._name(row), f"its source {source!r} is not live")
+                yield Finding(
+                    "note", "lineage", f"artifact {name!r}", f"its source {source!r} is not live", name
+                )
 
     def _remember(self, ids: Iterator[str]) -> None:
         if len(self._ids) > _KEPT:
@@ -310,22 +347,25 @@ class _Artifacts:
             return error
 
     def _mismatch(self, record: ArtifactRecord, entry: Entry, found: str | ChainfoldError | None) -> Finding:
-        where = f"artifact {record.artifact_id!r}"
+        name, where = record.artifact_id, f"artifact {record.artifact_id!r}"
         if found is None:
             return _missing(record, entry, where)
         if isinstance(found, ChainfoldError):
-            return Finding("error", found.code, where, str(found))
+            return Finding("error", found.code, where, str(found), name)
         detail = f"its file {record.path!r} has the digest {found}, not {record.content_hash}"
-        return Finding("error", "changed", where, detail)
-
-    def _name(self, row: int) -> str:
-        return f"artifact {self.sight.projections.artifact_id(row)!r}"
+        return Finding("error", "changed", where, detail, name, record.content_hash, found, record.path)
 
 
 def _missing(record: ArtifactRecord, entry: Entry, where: str) -> Finding:
     if getattr(entry.event, "imported", False):
-        return Finding("note", "missing", where, f"was imported, and its file {record.path!r} is not here")
-    return Finding("error", "missing", where, f"its file {record.path!r} is not there")
+        detail = f"was imported, and its file {record.path!r} is not here"
+        return Finding(
+            "note", "missing", where, detail, record.artifact_id, record.content_hash, file=record.path
+        )
+    detail = f"its file {record.path!r} is not there"
+    return Finding(
+        "error", "missing", where, detail, record.artifact_id, record.content_hash, file=record.path
+    )
 
 
 def _orphans(data: Dataset, projections: Projections) -> Iterator[Finding]:

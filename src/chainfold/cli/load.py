@@ -1,9 +1,6 @@
 """`chainfold load`: the bytes of an artifact, checked, into a file."""
 
-import os
-import sys
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -11,10 +8,8 @@ from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Reading, reading
+from chainfold.cli.outfiles import STDOUT, force_option, to_stdout, write_file
 from chainfold.cli.units import size_text
-from chainfold.errors import InvalidInputError, StorageError
-
-_STDOUT: Final = "-"
 
 
 @click.command(
@@ -37,7 +32,7 @@ _STDOUT: Final = "-"
     type=click.Path(allow_dash=True),
     help="Where to: a file that is not there yet, or - for stdout.",
 )
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@force_option
 @reading
 def load(reading: Reading, *, name: str, output: str, force: bool) -> None:
     """Write the bytes of an artifact to a file.
@@ -49,13 +44,10 @@ def load(reading: Reading, *, name: str, output: str, force: bool) -> None:
     view = reading.view
     record = view.require(find_id(view, name))
     content = view.load_bytes(record)
-    if output == _STDOUT:
-        if sys.stdout.isatty():
-            raise InvalidInputError("a terminal is no place for the bytes of a model: use -o FILE, or a pipe")
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+    if output == STDOUT:
+        to_stdout(content, "the bytes of a model")
         return
-    _write(Path(output), content, force=force)
+    write_file(Path(output), content, force=force)
     reading.printer.document(
         "loaded/1",
         {
@@ -69,35 +61,3 @@ def load(reading: Reading, *, name: str, output: str, force: bool) -> None:
         ),
         ids=[record.artifact_id],
     )
-
-
-def _write(path: Path, content: bytes, *, force: bool) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        InvalidInputError: If it is there and not to be replaced.
-        StorageError: If the system refuses.
-    """
-    aside = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}")
-    try:
-        try:
-            with aside.open("xb") as file:
-                file.write(content)
-            if force:
-                aside.replace(path)
-            else:
-                _claim(path)
-                aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except FileExistsError:
-        raise InvalidInputError(
-            f"the file {str(path)!r} is there already: name another, or use --force"
-        ) from None
-    except OSError as error:
-        raise StorageError.refused("write", path, error) from error
-
-
-def _claim(path: Path) -> None:
-    """Make the file, empty; FileExistsError if it is there."""
-    path.open("xb").close()

@@ -11,6 +11,7 @@ from chainfold.cli.failing import exit_code_of, heard
 
 _LOOK: Final = "Look"
 _BEGIN: Final = "Begin"
+_CHECK: Final = "Check"
 _COMMANDS: Final = {
     "init": _BEGIN,
     "demo": _BEGIN,
@@ -25,9 +26,13 @@ _COMMANDS: Final = {
     "stats": _LOOK,
     "du": _LOOK,
     "load": _LOOK,
+    "verify": _CHECK,
+    "checkpoint": _CHECK,
+    "prove": _CHECK,
+    "completion": _BEGIN,
 }
 """Name of a command to its part of the help; it is in the module of that name."""
-_PARTS: Final = (_BEGIN, _LOOK)
+_PARTS: Final = (_BEGIN, _LOOK, _CHECK)
 
 
 class _Commands(click.Group):

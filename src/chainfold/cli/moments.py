@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from chainfold.cli.units import parse_time
-from chainfold.errors import InvalidInputError
+from chainfold.errors import InvalidInputError, NotFoundError
 
 HELP: Final = (
     "As of a position, a time or a checkpoint: 120 (after the first 120 entries), 2026-05-31 (at the end of "
@@ -32,13 +32,25 @@ def parse_moment(text: str, *, end: bool = True) -> int | datetime | bytes:
     try:
         return parse_time(words, datetime.now(UTC), end=end)
     except InvalidInputError:
-        content = _checkpoint(words)
+        content = _content(words)
         if content is None:
             raise
         return content
 
 
-def _checkpoint(name: str) -> bytes | None:
+def read_checkpoint(name: str) -> bytes:
+    """The bytes of a checkpoint's file.
+
+    Raises:
+        NotFoundError: If it is not there, or cannot be read.
+    """
+    content = _content(name)
+    if content is None:
+        raise NotFoundError(f"there is no file {name!r} that can be read: name one with a kept checkpoint")
+    return content
+
+
+def _content(name: str) -> bytes | None:
     """The file's bytes; None if there is none of that name."""
     path = Path(name)
     try:

@@ -216,6 +216,17 @@ def placed(body: Body) -> Body:
     return place_options(at_option(format_options(command)))
 
 
+def placed_now(body: Body) -> Body:
+    """As `placed`, without `--at`: for what is always about the present."""
+
+    @functools.wraps(body)
+    def command(workspace: str | None, dataset: str | None, **rest: Any) -> Any:
+        del workspace, dataset  # as in `placed`
+        return body(_place(rest), **rest)
+
+    return place_options(format_options(command))
+
+
 def reading(body: Body) -> Body:
     """A command that reads: it is given a `Reading` first."""
 

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from operator import itemgetter
@@ -209,6 +210,15 @@ class Printer:
     def raw(self, text: str) -> None:
         """Text in a format of its own, which has been made safe for that."""
         self._write(text)
+
+    def paragraph(self, text: str, indent: int = 0) -> None:
+        """Words, broken between them where a terminal ends."""
+        safe, margin = plain(text), " " * indent
+        if self._is_terminal and not self._long:
+            safe = textwrap.fill(
+                safe, self.columns - indent, break_on_hyphens=False, break_long_words=False
+            ).replace("\n", f"\n{margin}")
+        self._write(f"{margin}{safe}\n")
 
     def heading(self, text: str) -> None:
         """A line that begins a part."""

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from chainfold.errors import ChainfoldError
+from chainfold.errors import ChainfoldError, StorageError
 from chainfold.log import LogReader
 from chainfold.proof.paths import leaf_hash, node_hash
 from chainfold.storage import Files, Reader
@@ -86,9 +86,15 @@ class Tiles:
     def forget(self) -> None:
         """Begin anew: they are not those of the log."""
         self.close()
-        for name, _ in list(self._files.scan(self.folder)):
-            if name != "lock":
-                self._files.remove(self.folder / name)
+        try:
+            for name, _ in list(self._files.scan(self.folder)):
+                if name != "lock":
+                    self._files.remove(self.folder / name)
+        except StorageError as error:  # they stay where nothing may be written, and are not looked at
+            logger.info("the hashes in %s are not those of the log, and stay: %s", self.folder, error)
+            self._counts, self._newer = [], []
+            self._nodes.clear()
+            return
         self._load()
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from chainfold.storage.local import LocalFiles
 from chainfold.storage.locks import owner_name
 from chainfold.storage.mounts import network_kind
 from chainfold.storage.protocol import Appender, Files, HeldLock, Lock, Reader
-from chainfold.storage.read_only import ReadOnlyFiles
+from chainfold.storage.read_only import ReadOnlyFiles, is_local
 
 __all__ = [
     "Appender",
@@ -14,6 +14,7 @@ __all__ = [
     "Lock",
     "ReadOnlyFiles",
     "Reader",
+    "is_local",
     "network_kind",
     "owner_name",
 ]

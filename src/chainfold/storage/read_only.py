@@ -19,38 +19,41 @@ class ReadOnlyFiles:
 
     Args:
         files: What is read; by default the files of this machine.
+
+    Attributes:
+        files: The same.
     """
 
     def __init__(self, files: Files | None = None) -> None:
-        self._files: Files = LocalFiles() if files is None else files
+        self.files: Files = LocalFiles() if files is None else files
 
     def reader(self, path: Path) -> Reader:
         """As the storage that is read."""
-        return self._files.reader(path)
+        return self.files.reader(path)
 
     def read(self, path: Path) -> bytes:
         """As the storage that is read."""
-        return self._files.read(path)
+        return self.files.read(path)
 
     def map(self, path: Path) -> memoryview:
         """As the storage that is read."""
-        return self._files.map(path)
+        return self.files.map(path)
 
     def size(self, path: Path) -> int | None:
         """As the storage that is read."""
-        return self._files.size(path)
+        return self.files.size(path)
 
     def age(self, path: Path) -> float | None:
         """As the storage that is read."""
-        return self._files.age(path)
+        return self.files.age(path)
 
     def scan(self, folder: Path) -> Iterator[tuple[str, int]]:
         """As the storage that is read."""
-        return self._files.scan(folder)
+        return self.files.scan(folder)
 
     def has_folder(self, folder: Path) -> bool:
         """As the storage that is read."""
-        return self._files.has_folder(folder)
+        return self.files.has_folder(folder)
 
     def lock(self, path: Path) -> Lock:
         """A lock that cannot be held."""
@@ -93,6 +96,12 @@ class ReadOnlyFiles:
     def try_lock(self, path: Path) -> HeldLock | None:
         """Refuse."""
         _refuse("lock", path)
+
+
+def is_local(files: Files) -> bool:
+    """Whether these are the files of this machine as they are: then other processes may read them, too."""
+    inner = files.files if type(files) is ReadOnlyFiles else files
+    return type(inner) is LocalFiles  # one that is derived may read otherwise
 
 
 class _NoLock:

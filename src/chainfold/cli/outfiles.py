@@ -1,0 +1,97 @@
+"""Files that a command writes for whoever asked: whole or not at all, and nothing is replaced unasked."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import click
+
+from chainfold.errors import InvalidInputError, StorageError
+
+STDOUT: Final = "-"
+_SECRET: Final = 0o600
+_USUAL: Final = 0o666
+_EXCLUSIVE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+def force_option(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--force`."""
+    return click.option("--force", is_flag=True, help="Replace the file if it is there.")(body)
+
+
+def write_file(path: Path, content: bytes, *, force: bool = False, secret: bool = False) -> None:
+    """Write a file; see `whole_file`."""
+    with whole_file(path, force=force, secret=secret) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path, *, force: bool = False, secret: bool = False) -> Iterator[BinaryIO]:
+    """A file to be written inside the block, which has its name only when it is whole and durable.
+
+    Args:
+        path: Its name.
+        force: Whether a file of that name is replaced.
+        secret: Whether only its owner may read it.
+
+    Raises:
+        InvalidInputError: If it is there and not to be replaced.
+        StorageError: If the system refuses.
+    """
+    aside = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}")
+    try:
+        _refuse_if_there(path, force=force)  # before the work is done
+        try:
+            with open(aside, "wb", opener=_opener(_SECRET if secret else _USUAL)) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if force:
+                aside.replace(path)
+            else:
+                _claim(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except FileExistsError:
+        raise InvalidInputError(
+            f"the file {str(path)!r} is there already: name another, or use --force"
+        ) from None
+    except StorageError:
+        raise  # of what was to be written
+    except OSError as error:
+        raise StorageError.refused("write", path, error) from error
+
+
+def to_stdout(content: bytes, what: str) -> None:
+    """Write bytes to a pipe.
+
+    Raises:
+        InvalidInputError: If stdout is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise InvalidInputError(f"a terminal is no place for {what}: use -o FILE, or a pipe")
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def _refuse_if_there(path: Path, *, force: bool) -> None:
+    if not force and os.path.lexists(path):
+        raise FileExistsError(path)
+
+
+def _claim(aside: Path, path: Path) -> None:
+    """Give a file its name; FileExistsError if another has come to have it meanwhile."""
+    path.open("xb").close()
+    try:
+        aside.replace(path)
+    except BaseException:
+        if aside.exists():  # else it has its name already
+            path.unlink()
+        raise
+
+
+def _opener(mode: int) -> Callable[[str, int], int]:
+    return lambda name, _: os.open(name, _EXCLUSIVE, mode)

@@ -1,0 +1,139 @@
+"""`chainfold verify`: the dataset, or some artifacts, against what the log says."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chainfold.cli.command import Command
+from chainfold.cli.completing import complete_ids
+from chainfold.cli.moments import read_checkpoint
+from chainfold.cli.naming import each_name, find_id
+from chainfold.cli.opening import Place, placed_now
+from chainfold.cli.printing import Printer
+
+if TYPE_CHECKING:
+    from chainfold.checks import Finding
+    from chainfold.verify import Report
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("chainfold verify", "Check everything: the log, and every live artifact's file."),
+        ("chainfold verify production", "Check one artifact."),
+        ("chainfold verify --no-blobs", "Check the log alone, in a tenth of the time."),
+        (
+            "chainfold verify --since kept.txt",
+            "Check, too, that nothing before a checkpoint that you have kept was changed.",
+        ),
+        ("chainfold ls -q -f type=model | chainfold verify -", "Check all models."),
+    ],
+)
+@click.argument("names", metavar="[ID]...", nargs=-1, shell_complete=complete_ids)
+@click.option(
+    "--since",
+    "kept",
+    metavar="CHECKPOINT_FILE",
+    multiple=True,
+    type=click.Path(),
+    help="A checkpoint that was kept; several say better where the log was changed.",
+)
+@click.option("--no-blobs", is_flag=True, help="Check the log alone, and no other file.")
+@click.option(
+    "-j",
+    "--jobs",
+    metavar="NUMBER",
+    type=click.IntRange(min=-1),
+    default=-1,
+    help="Threads and processes that share the work; by default as many as there are cores.",
+)
+@placed_now
+def verify(place: Place, *, names: tuple[str, ...], kept: tuple[str, ...], no_blobs: bool, jobs: int) -> None:
+    """Check the dataset, or artifacts, against what the log says, and exit with 1 if something is wrong.
+
+    Everything is read anew and nothing is changed: the log's sums, order, times and Merkle root, the digest
+    of every live artifact's file, what is private, lineage, and whether the snapshot says what the log says.
+    An error is something that was acknowledged and is lost or changed: what was expected and what was found
+    are printed. A note is worth knowing, and nothing is lost. With ID (an alias or a digest will do; - reads
+    them from stdin) only these artifacts are checked. With --format quiet it prints their ids that are wrong.
+    """
+    if names and (kept or no_blobs):
+        raise click.UsageError("--since and --no-blobs are about the whole log: leave the artifacts out.")
+    since = [read_checkpoint(each) for each in kept]
+    with place.reading() as reading:
+        ids = [find_id(reading.view, name) for name in each_name(names)]
+        found = reading.registry.verify(
+            jobs=jobs or -1, since=since or None, blobs=not no_blobs, artifacts=ids if names else None
+        )
+        wrong = [each.artifact_id or each.where for each in found.findings if each.level == "error"]
+        reading.printer.document(
+            "verified/1",
+            _json(found, ids if names else None, kept, blobs=not no_blobs),
+            human=lambda: _tell(reading.printer, found, kept, whole=not names, blobs=not no_blobs),
+            ids=dict.fromkeys(wrong),
+        )
+    if not found.ok:
+        click.get_current_context().exit(1)
+
+
+def _json(found: "Report", ids: list[str] | None, kept: tuple[str, ...], *, blobs: bool) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "ok": found.ok,
+        "entries": found.entries,
+        "root": found.root,
+        "artifacts": found.artifacts,
+        "files": found.files,
+        "only": ids,
+        "blobs": blobs,
+        "since": list(kept),
+        "findings": msgspec.to_builtins(found.findings),
+    }
+
+
+def _tell(printer: Printer, found: "Report", kept: tuple[str, ...], *, whole: bool, blobs: bool) -> None:
+    errors = sum(each.level == "error" for each in found.findings)
+    printer.line(
+        f"Dataset {found.dataset}: {_counted(errors, 'error') if errors else 'all holds'}",
+        bold=True,
+        fg="red" if errors else "green",
+    )
+    printer.pairs(
+        [
+            ("log", f"{_counted(found.entries, 'entry', 'entries')}{'' if whole else ', not checked'}"),
+            ("root", found.root),
+            ("checked", _checked(found, blobs=blobs)),
+            ("since", ", ".join(kept)),
+        ]
+    )
+    for finding in found.findings:
+        printer.line()
+        _tell_finding(printer, finding)
+    if errors:
+        printer.note("what was lost is put back from a copy, and nothing else: docs/recovery.md says how")
+
+
+def _checked(found: "Report", *, blobs: bool) -> str:
+    if not blobs:
+        return "the log alone"
+    return f"{_counted(found.artifacts, 'artifact')}, {_counted(found.files, 'file')}"
+
+
+def _tell_finding(printer: Printer, finding: "Finding") -> None:
+    is_error = finding.level == "error"
+    printer.line(
+        f"{finding.level.capitalize()} ({finding.kind}): {finding.where}", fg="red" if is_error else "yellow"
+    )
+    if not finding.expected:
+        printer.paragraph(finding.detail, 2)
+        return
+    if not finding.found:
+        printer.paragraph(finding.detail, 2)
+    printer.pairs(
+        [("file", finding.file), ("expected", finding.expected), ("found", finding.found or "nothing")]
+    )
+
+
+def _counted(count: int, name: str, several: str = "") -> str:
+    return f"{count:,} {name if count == 1 else several or f'{name}s'}"
