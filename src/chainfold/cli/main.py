@@ -12,6 +12,7 @@ from chainfold.cli.failing import exit_code_of, heard
 _LOOK: Final = "Look"
 _BEGIN: Final = "Begin"
 _CHECK: Final = "Check"
+_MOVE: Final = "Move"
 _COMMANDS: Final = {
     "init": _BEGIN,
     "demo": _BEGIN,
@@ -29,10 +30,14 @@ _COMMANDS: Final = {
     "verify": _CHECK,
     "checkpoint": _CHECK,
     "prove": _CHECK,
+    "rebuild": _CHECK,
+    "doctor": _CHECK,
+    "import": _MOVE,
+    "export": _MOVE,
     "completion": _BEGIN,
 }
 """Name of a command to its part of the help; it is in the module of that name."""
-_PARTS: Final = (_BEGIN, _LOOK, _CHECK)
+_PARTS: Final = (_BEGIN, _LOOK, _CHECK, _MOVE)
 
 
 class _Commands(click.Group):

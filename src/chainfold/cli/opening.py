@@ -95,6 +95,11 @@ class Place:
         return other
 
     @property
+    def asked_workspace(self) -> str | None:
+        """The workspace that the option or the environment names."""
+        return self._asked["workspace"] or None
+
+    @property
     def asked_dataset(self) -> str | None:
         """The dataset that the option or the environment names."""
         return self._asked["dataset"] or None

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from chainfold.errors import InvalidInputError, StorageError
+from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
 
 STDOUT: Final = "-"
 _SECRET: Final = 0o600
@@ -43,7 +43,7 @@ def whole_file(path: Path, *, force: bool = False, secret: bool = False) -> Iter
     """
     aside = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}")
     try:
-        _refuse_if_there(path, force=force)  # before the work is done
+        refuse_if_there(path, force=force)  # before the work is done
         try:
             with open(aside, "wb", opener=_opener(_SECRET if secret else _USUAL)) as file:
                 yield file
@@ -56,13 +56,17 @@ def whole_file(path: Path, *, force: bool = False, secret: bool = False) -> Iter
         finally:
             aside.unlink(missing_ok=True)
     except FileExistsError:
-        raise InvalidInputError(
-            f"the file {str(path)!r} is there already: name another, or use --force"
-        ) from None
-    except StorageError:
+        raise _is_there(path) from None
+    except ChainfoldError:
         raise  # of what was to be written
     except OSError as error:
         raise StorageError.refused("write", path, error) from error
+
+
+def refuse_if_there(path: Path, *, force: bool) -> None:
+    """InvalidInputError if a file is there and not to be replaced."""
+    if not force and os.path.lexists(path):
+        raise _is_there(path)
 
 
 def to_stdout(content: bytes, what: str) -> None:
@@ -77,9 +81,8 @@ def to_stdout(content: bytes, what: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def _refuse_if_there(path: Path, *, force: bool) -> None:
-    if not force and os.path.lexists(path):
-        raise FileExistsError(path)
+def _is_there(path: Path) -> InvalidInputError:
+    return InvalidInputError(f"the file {str(path)!r} is there already: name another, or use --force")
 
 
 def _claim(aside: Path, path: Path) -> None:

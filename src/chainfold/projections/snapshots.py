@@ -143,6 +143,22 @@ class Snapshots:
             logger.debug("no snapshot of %r can be read: %s", self._dataset, error)
             return None
 
+    def damaged(self) -> Iterator[tuple[Path, str]]:
+        """Those that cannot be read from end to end, and why."""
+        for name in self._names():
+            snapshot = None
+            try:
+                snapshot = Snapshot(self.folder / name, self._files)
+                for section in snapshot.sections.values():
+                    section.part(0, len(section))
+            except FileNotFoundError:
+                continue  # another process has just written a newer one
+            except (ChainfoldError, OSError) as error:
+                yield self.folder / name, str(error)
+            finally:
+                if snapshot is not None:
+                    snapshot.release()
+
     def _names(self) -> list[str]:
         try:
             return [name for name, _ in self._files.scan(self.folder) if _NAME.match(name)]

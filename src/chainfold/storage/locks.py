@@ -261,6 +261,26 @@ def try_lock(path: Path) -> LocalHeldLock | None:
     return None
 
 
+def holder_of(path: Path) -> str | None:
+    """Who holds a lock just now; None if nobody does, or there is no such file.
+
+    Nothing is made or written: the lock is taken for a moment, so do not ask for one that is being made.
+
+    Raises:
+        StorageError: If it cannot be told.
+    """
+    with explained("look at the lock", path):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            is_free = filelock.lock_descriptor(descriptor, blocking=False)
+        finally:
+            os.close(descriptor)
+    return None if is_free else _read_owner(path)
+
+
 def _open(path: Path) -> int:
     # A link would let whoever wrote the workspace create a file anywhere.
     return os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o666)

@@ -26,7 +26,13 @@ _MOUNTS: Final = Path("/proc/self/mounts")
 
 
 def network_kind(folder: Path, mounts: Path = _MOUNTS) -> str | None:
-    """The kind of network file system that a folder is on; None for others, or when it cannot be told.
+    """The kind of network file system that a folder is on; None for others, or when it cannot be told."""
+    kind = file_system(folder, mounts)
+    return kind if kind in _NETWORK else None
+
+
+def file_system(folder: Path, mounts: Path = _MOUNTS) -> str | None:
+    """The kind of file system that a folder is on; None when it cannot be told.
 
     Told on Linux only, from the table of mounts (proc(5)): the last mount of the longest path holds.
     """
@@ -43,4 +49,4 @@ def network_kind(folder: Path, mounts: Path = _MOUNTS) -> str | None:
         point = Path(fields[1].encode(errors="surrogateescape").decode("unicode_escape"))
         if real.is_relative_to(point) and len(point.parts) >= best:
             best, found = len(point.parts), fields[2]
-    return found if found in _NETWORK else None
+    return found or None
