@@ -433,6 +433,15 @@ DOCUMENTED = (Path(__file__).resolve().parents[1] / "docs" / "cli-json.md").read
         "stats",
         "du",
         "load production -o out",
+        "verify",
+        "checkpoint",
+        "checkpoint --make-key a --key-file key",
+        "prove production -o proof",
+        "prove --entry 2",
+        "prove --since 3",
+        "rebuild",
+        "doctor",
+        "export out.yaml",
     ],
 )
 def test_json_has_the_fields_that_are_documented(ids: dict[str, str], line: str) -> None:
