@@ -24,7 +24,6 @@ from chainfold import ArtifactRegistry, ManifestError
 from chainfold.cli import manifests
 from chainfold.integrations import intoto, openlineage
 
-
 DOCUMENTED = (Path(__file__).resolve().parents[1] / "docs" / "cli-json.md").read_text("utf-8")
 
 
@@ -157,7 +156,8 @@ class TestImport:
         (tmp_path / "manifest.yaml").write_text(f"dataset: wheat\nartifacts:\n- {item}\n")
         told = as_json("import", "manifest.yaml")
         documented = DOCUMENTED.split("## chainfold/imported/1\n")[1].split("\n## ")[0]
-        assert told.keys() - {"schema", "dataset"} == set(re.findall(r"^\| `(\w+)` \|", documented, re.M))
+        fields = set(re.findall(r"^\| `(\w+)` \|", documented, re.MULTILINE))
+        assert told.keys() - {"schema", "dataset"} == fields
         (found,) = told["artifacts"]
         assert found.startswith("imported:1:scaler")
         record = registry.resolve(found)

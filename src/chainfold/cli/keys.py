@@ -53,6 +53,29 @@ def read_key(path: Path) -> "PrivateKey":
         raise InvalidInputError(f"the file {str(path)!r} has no private key: {why}") from None
 
 
+def check_signature(name: str, content: bytes, key: str) -> None:
+    """Make sure that a checkpoint is signed with a key.
+
+    Args:
+        name: The checkpoint's file.
+        content: What it has.
+        key: The public key.
+
+    Raises:
+        InvalidInputError: If the key is none, or has not signed it.
+        CorruptionError: If a signature says that it is this key's, and is of another text.
+        MissingLibraryError: As `read_key`.
+    """
+    from chainfold.proof.notes import PublicKey, opened
+    from chainfold.serializers.protocol import require
+
+    public = PublicKey.parse(key)
+    require("cryptography", "chainfold[proof]")
+    signed = b"\n\n" in content and public.has_signed(*opened(content))
+    if not signed:
+        raise InvalidInputError(f"the checkpoint {name!r} is not signed with the key {public.name!r}")
+
+
 def make_key_file(name: str, path: Path) -> "PrivateKey":
     """Make a key, in a file that its owner alone may read.
 

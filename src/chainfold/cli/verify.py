@@ -6,6 +6,7 @@ import click
 
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
+from chainfold.cli.keys import check_signature
 from chainfold.cli.moments import read_checkpoint
 from chainfold.cli.naming import each_name, find_id
 from chainfold.cli.opening import Place, placed_now
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
             "chainfold verify --since kept.txt",
             "Check, too, that nothing before a checkpoint that you have kept was changed.",
         ),
+        (
+            'chainfold verify --since kept.txt --key "$(cat lab.pub)"',
+            "Check, too, that it is signed with the key that you know.",
+        ),
         ("chainfold ls -q -f type=model | chainfold verify -", "Check all models."),
     ],
 )
@@ -38,6 +43,9 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="A checkpoint that was kept; several say better where the log was changed.",
 )
+@click.option(
+    "--key", metavar="PUBLIC_KEY", help="Whose signature each of these checkpoints must have: name+id+base64."
+)
 @click.option("--no-blobs", is_flag=True, help="Check the log alone, and no other file.")
 @click.option(
     "-j",
@@ -48,7 +56,15 @@ if TYPE_CHECKING:
     help="Threads and processes that share the work; by default as many as there are cores.",
 )
 @placed_now
-def verify(place: Place, *, names: tuple[str, ...], kept: tuple[str, ...], no_blobs: bool, jobs: int) -> None:
+def verify(
+    place: Place,
+    *,
+    names: tuple[str, ...],
+    kept: tuple[str, ...],
+    key: str | None,
+    no_blobs: bool,
+    jobs: int,
+) -> None:
     """Check the dataset, or artifacts, against what the log says, and exit with 1 if something is wrong.
 
     Everything is read anew and nothing is changed: the log's sums, order, times and Merkle root, the digest
@@ -59,7 +75,12 @@ def verify(place: Place, *, names: tuple[str, ...], kept: tuple[str, ...], no_bl
     """
     if names and (kept or no_blobs):
         raise click.UsageError("--since and --no-blobs are about the whole log: leave the artifacts out.")
+    if key is not None and not kept:
+        raise click.UsageError("--key says who signed the checkpoints of --since: name one.")
     since = [read_checkpoint(each) for each in kept]
+    if key is not None:
+        for name, content in zip(kept, since, strict=True):
+            check_signature(name, content, key)
     with place.reading() as reading:
         ids = [find_id(reading.view, name) for name in each_name(names)]
         found = reading.registry.verify(

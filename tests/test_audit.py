@@ -1,0 +1,31 @@
+"""The auditor's walk in a shell: its commands run on what the page's own first section makes."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli_running import chainfold, contents
+from tests.consoles import run, stable, steps
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "audit.md").read_text("utf-8")
+
+
+def test_it_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CHAINFOLD_WORKSPACE", "CHAINFOLD_DATASET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (first, *_) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(first, made)  # noqa: S102 - our own page
+    Path("kept.txt").write_text(made["kept_in_march"], "utf-8")
+    before = contents(tmp_path / "workspace")
+    for line, shown in steps(PAGE):
+        assert stable(run(line)) == stable(shown), line
+    assert contents(tmp_path / "workspace") == before
+    key = "other+78be19e3+AbytJVaV+FAOptw1R11w+IO+0oPvzlahjaUf1OFuXLsD"
+    assert chainfold("verify", "--since", "kept.txt", "--key", key, "-w", "workspace").exit_code == 65
+    assert (
+        chainfold("verify", "--since", "next.txt", "--key", made["public_key"], "-w", "workspace").exit_code
+        == 65
+    )
