@@ -5,7 +5,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 _REWINDS: Final = 10
 """How often one refresh starts over: each time, a writer has failed in the middle of this."""
+TOLD_ENTRIES: Final = 1_024
+"""As often as it is told how far a rebuild has come."""
 TAIL_ENTRIES: Final = 16_384
 """Entries in memory from which on a snapshot is written: folding them takes some 180 ms after a crash.
 
@@ -71,6 +73,7 @@ class Folded:
         self._snapshots = Snapshots(folder, name, files)
         self._patience = 1
         self._warned = False
+        self._told: Callable[[int], None] | None = None  # how many entries are folded, while it is rebuilt
         self._open()
         _folded.add(self)
         self.refresh()
@@ -85,7 +88,7 @@ class Folded:
         try:
             snapshot = None if from_nothing else self._snapshots.open_newest(log)
             if snapshot is None:
-                snapshot = self._snapshots.build(log, afresh=from_nothing)
+                snapshot = self._snapshots.build(log, afresh=from_nothing, told=self._told)
             projections = Projections(log, snapshot)
         except BaseException:
             log.close()
@@ -132,6 +135,8 @@ class Folded:
         """Fold entries; of a long log only so many are held in memory before they go to a snapshot."""
         for entry in entries:
             self.projections.apply(entry)
+            if self._told is not None and self.projections.size % TOLD_ENTRIES == 0:
+                self._told(self.projections.size)
             if self._tail >= TAIL_LIMIT * self._patience:
                 self._save()
 
@@ -190,16 +195,23 @@ class Folded:
             self.projections = Projections(self.log, snapshot)
         self.is_in_doubt = was_in_doubt
 
-    def rebuild(self) -> bool:
-        """Fold the log from nothing, and use that. Whether it gave the same state as was held before."""
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> bool:
+        """Fold the log from nothing, and use that. Whether it gave the same state as was held before.
+
+        Args:
+            progress: Called with how many entries are folded, and of how many.
+        """
         with self.mutex:
             self.refresh()
             log, held = self.log, self.projections
+            total = held.size
+            self._told = None if progress is None else lambda done: progress(done, total)
             try:
                 self._open_afresh(log.failure)
                 self.refresh()
                 is_same = self._is_as(log, held)
             finally:
+                self._told = None
                 if self.log is not log:
                     log.close()
             if self._tail >= TAIL_ENTRIES and self.log.damage is None:

@@ -471,7 +471,9 @@ class ArtifactRegistry(RegistryView):
 
     # manifests, the past, checking
 
-    def import_from_manifest(self, manifest: Any, results_dir: Path | str) -> None:
+    def import_from_manifest(
+        self, manifest: Any, results_dir: Path | str, *, progress: Progress | None = None
+    ) -> None:
         """Register every item of a manifest, all or none; see `export_to_manifest` for the form.
 
         What an item says was private is private here too, beside what this registry is told to keep so.
@@ -479,11 +481,12 @@ class ArtifactRegistry(RegistryView):
         Args:
             manifest: The manifest, or it under `artifacts`, or the older flat list of items.
             results_dir: Where files may be found that are not here yet.
+            progress: Called with how many items have their file, and of how many.
 
         Raises:
             ManifestError: (a ValueError) naming the invalid item by its index; nothing is imported then.
         """
-        import_manifest(self._data, manifest, Path(results_dir), self._run_id, self._private)
+        import_manifest(self._data, manifest, Path(results_dir), self._run_id, self._private, progress)
 
     def as_of(self, when: Anchor) -> RegistryView:
         """The registry, read only, before the entry at a position, as of a time (with zone) or a checkpoint.
@@ -494,9 +497,13 @@ class ArtifactRegistry(RegistryView):
         """
         return RegistryView(self._data, size=size_of(self._data, when), pipeline_id=self.pipeline_id)
 
-    def rebuild(self) -> bool:
-        """Replay the log from nothing, and use that. Whether it gave the same state as was held before."""
-        return self._data.rebuild()
+    def rebuild(self, progress: Progress | None = None) -> bool:
+        """Replay the log from nothing, and use that. Whether it gave the same state as was held before.
+
+        Args:
+            progress: Called with how many entries are replayed, and of how many.
+        """
+        return self._data.rebuild(progress)
 
     def verify(
         self,

@@ -14,6 +14,7 @@ from chainfold.cli.completing import complete_ids
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.outfiles import STDOUT, force_option, refuse_if_there, whole_file
+from chainfold.cli.progress import Progress, progress
 from chainfold.cli.units import size_text
 from chainfold.errors import InvalidInputError
 
@@ -82,15 +83,17 @@ def export(
     if chosen in _TABULAR:
         path = Path(file)
         refuse_if_there(path, force=force)
-        view.export(path, chosen, what=table, overwrite=force)
+        with progress("Exporting", "entries") as told:
+            view.export(path, chosen, what=table, overwrite=force, progress=told)
     else:
-        write = _writer(view, chosen, Path(file).suffix.lower(), artifact)
-        if file == STDOUT:
-            write(sys.stdout.buffer)
-            sys.stdout.buffer.flush()
-            return
-        with whole_file(Path(file), force=force) as target:
-            write(target)
+        with progress("Exporting", "entries" if chosen == "openlineage" else "artifacts") as told:
+            write = _writer(view, chosen, Path(file).suffix.lower(), artifact, told)
+            if file == STDOUT:
+                write(sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+                return
+            with whole_file(Path(file), force=force) as target:
+                write(target)
     size = Path(file).stat().st_size
     reading.printer.document(
         "exported/1",
@@ -121,15 +124,15 @@ def _kind(file: str, kind: str | None, table: str | None, artifact: str | None) 
     return chosen
 
 
-def _writer(view: "RegistryView", kind: str, suffix: str, artifact: str | None) -> _Writer:
+def _writer(view: "RegistryView", kind: str, suffix: str, artifact: str | None, told: Progress) -> _Writer:
     """What writes a text."""
     if kind == "manifest":
-        records = (record.without_private() for record in view.iter_records())
+        records = (record.without_private() for record in told.over(view.iter_records(), len(view)))
         if suffix in {".yaml", ".yml"}:
             return lambda target: manifests.write_yaml(target, records)
         return lambda target: manifests.write_json(target, records)
     if kind == "openlineage":
-        return lambda target: _write_lines(view, target)
+        return lambda target: _write_lines(view, target, told)
     if kind == "prov":
         return lambda target: _write_prov(view, target, notation=suffix == ".provn")
     if artifact is None:
@@ -138,10 +141,12 @@ def _writer(view: "RegistryView", kind: str, suffix: str, artifact: str | None) 
     return lambda target: _write_statement(view, artifact_id, target)
 
 
-def _write_lines(view: "RegistryView", target: BinaryIO) -> None:
+def _write_lines(view: "RegistryView", target: BinaryIO, told: Progress) -> None:
     from chainfold.integrations import openlineage
 
-    target.writelines(json.dumps(event).encode() + b"\n" for event in openlineage.events(view))
+    total = 2 * view.position  # two for each registration, and for each deletion
+    events = told.over(openlineage.events(view), total)
+    target.writelines(json.dumps(event).encode() + b"\n" for event in events)
 
 
 def _write_prov(view: "RegistryView", target: BinaryIO, *, notation: bool) -> None:

@@ -8,6 +8,7 @@ import click
 from chainfold.cli.command import Command
 from chainfold.cli.manifests import read_manifest
 from chainfold.cli.opening import Place, Writing, placed_now
+from chainfold.cli.progress import progress
 from chainfold.cli.workspaces import dataset_names
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def import_(place: Place, *, manifests: tuple[Path, ...], files: Path | None) ->
     read = {path: read_manifest(path) for path in manifests}
     with _target(place).writing() as writing:
         before = writing.registry.position
-        with writing.registry.run():
+        with progress("Importing", "artifacts") as told, writing.registry.run():
             for path, manifest in read.items():
-                writing.registry.import_from_manifest(manifest, files or path.parent)
+                writing.registry.import_from_manifest(manifest, files or path.parent, progress=told)
         _tell(writing, before, manifests)
 
 

@@ -4,6 +4,7 @@ import click
 
 from chainfold.cli.command import Command
 from chainfold.cli.opening import Writing, writing
+from chainfold.cli.progress import progress
 
 
 @click.command(
@@ -23,7 +24,9 @@ def rebuild(writing: Writing, *, exit_code: bool) -> None:
     artifacts' files is changed.
     """
     registry, printer = writing.registry, writing.printer
-    same, entries, artifacts = registry.rebuild(), registry.position, len(registry)
+    with progress("Rebuilding", "entries") as told:
+        same = registry.rebuild(told)
+    entries, artifacts = registry.position, len(registry)
     printer.document(
         "rebuilt/1",
         {"same": same, "entries": entries, "artifacts": artifacts},

@@ -11,6 +11,7 @@ from chainfold.cli.moments import read_checkpoint
 from chainfold.cli.naming import each_name, find_id
 from chainfold.cli.opening import Place, placed_now
 from chainfold.cli.printing import Printer
+from chainfold.cli.progress import progress
 
 if TYPE_CHECKING:
     from chainfold.checks import Finding
@@ -83,9 +84,14 @@ def verify(
             check_signature(name, content, key)
     with place.reading() as reading:
         ids = [find_id(reading.view, name) for name in each_name(names)]
-        found = reading.registry.verify(
-            jobs=jobs or -1, since=since or None, blobs=not no_blobs, artifacts=ids if names else None
-        )
+        with progress("Verifying", "segments of the log" if no_blobs else "artifacts") as told:
+            found = reading.registry.verify(
+                told,
+                jobs=jobs or -1,
+                since=since or None,
+                blobs=not no_blobs,
+                artifacts=ids if names else None,
+            )
         wrong = [each.artifact_id or each.where for each in found.findings if each.level == "error"]
         reading.printer.document(
             "verified/1",

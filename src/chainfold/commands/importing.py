@@ -1,7 +1,7 @@
 """Manifests in: the reference's format, and the older flat list. An import is one run."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -48,6 +48,7 @@ def import_manifest(
     results_dir: Path,
     run_id: str | None,
     private: Collection[str] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Register every item of a manifest: all or none.
 
@@ -60,6 +61,7 @@ def import_manifest(
         results_dir: Where the files may be, as the manifest's paths say.
         run_id: The open run that this is part of, if one is.
         private: Fields that are withheld from the log, beside those that an item says were private before.
+        progress: Called with how many items have their file, and of how many.
 
     Returns:
         How many items there were.
@@ -68,12 +70,20 @@ def import_manifest(
         ManifestError: If the manifest or an item, named by its index, is invalid. Nothing is imported then.
     """
     items = dict(enumerate(items_of(manifest, private)))
-    import_items(data, items, results_dir, run_id)
+    import_items(data, items, results_dir, run_id, progress)
     return len(items)
 
 
-def import_items(data: Dataset, items: Mapping[int, Item], results_dir: Path, run_id: str | None) -> None:
+def import_items(
+    data: Dataset,
+    items: Mapping[int, Item],
+    results_dir: Path,
+    run_id: str | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Register items of a manifest, which `items_of` has checked, by their index in it: all or none.
+
+    `progress` is called with how many items have their file, and of how many.
 
     Raises:
         ManifestError: If one is too large for the log, named by its index. Nothing is imported then.
@@ -86,7 +96,9 @@ def import_items(data: Dataset, items: Mapping[int, Item], results_dir: Path, ru
     root = Path(os.path.realpath(results_dir))
     with data.writing():
         check_open(data, run_id)
-        for record in records.values():
+        for number, record in enumerate(records.values()):
+            if progress is not None:
+                progress(number, len(records))
             _bring_file(data, record, root)
         try:
             keep(data.private, texts)

@@ -7,6 +7,7 @@ it is much.
 import contextlib
 from array import array
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,7 @@ class Rebuilt:
         dataset: Its name.
         jobs: Processes that share the segments of a large log, as joblib counts; 1 for this one alone.
         stop: Only the first so many entries.
+        told: Called with how many entries are folded, now and then.
 
     Attributes:
         mark: The place that it has come to.
@@ -50,7 +52,14 @@ class Rebuilt:
     offsets: "array[int]"
     projections: Parts
 
-    def __init__(self, folder: Path, dataset: str, jobs: int = 1, stop: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dataset: str,
+        jobs: int = 1,
+        stop: int | None = None,
+        told: Callable[[int], None] | None = None,
+    ) -> None:
         self._lines = _Lines()
         self._folder: TemporaryDirectory[str] | None = None
         self._numbers = count()
@@ -60,6 +69,8 @@ class Rebuilt:
             tasks, size = segments_of(folder, dataset, stop)
             for task, (checked, part) in zip(tasks, in_order(gather, tasks, size, jobs), strict=True):
                 self._take(task, checked, part)
+                if told is not None:
+                    told(self.projections.size)
         except BaseException:
             self.close()
             raise

@@ -68,12 +68,15 @@ class Snapshots:
             logger.warning("the snapshot %s is left out: %s. The log is folded instead", path, why)
         return None
 
-    def build(self, log: LogReader, *, afresh: bool = False) -> Snapshot | None:
+    def build(
+        self, log: LogReader, *, afresh: bool = False, told: Callable[[int], None] | None = None
+    ) -> Snapshot | None:
         """Write one of all whole lines of a large log, from its first entry on, and go on behind it.
 
         If another process is at it, wait for that, and take what it has written, unless it must be made
-        `afresh`. None if the log is small, lies in storage of another kind (which other processes may not
-        reach), or anything is odd: then it is folded entry by entry, which tells what.
+        `afresh`. `told` is called with how many entries are folded. None if the log is small, lies in storage
+        of another kind (which other processes may not reach), or anything is odd: then it is folded entry by
+        entry, which tells what.
         """
         size = self._log_bytes()
         if size < BUILD_BYTES:
@@ -85,14 +88,14 @@ class Snapshots:
                 with self._writing() as is_mine:
                     if is_mine:
                         written = None if afresh else self.open_newest(log)
-                        return written or self._built(log)
+                        return written or self._built(log, told)
                 time.sleep(_POLL_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it is, the log can be folded without
             logger.info("the log of %r is folded entry by entry: %s", self._dataset, error)
         return None
 
-    def _built(self, log: LogReader) -> Snapshot | None:
-        path = self._rebuilt()
+    def _built(self, log: LogReader, told: Callable[[int], None] | None) -> Snapshot | None:
+        path = self._rebuilt(told=told)
         self._forget_all_but(path)
         snapshot = Snapshot(path, self._files, self._heal)
         return snapshot if log.resume(snapshot.footer.mark, snapshot.sections["offsets"]) else None
@@ -103,7 +106,7 @@ class Snapshots:
             return -1
         return sum(size for _, size in self._files.scan(self._log_folder / "segments"))
 
-    def _rebuilt(self, wanted: LogMark | None = None) -> Path:
+    def _rebuilt(self, wanted: LogMark | None = None, told: Callable[[int], None] | None = None) -> Path:
         """A new one of the whole log, or of its first entries, up to a mark.
 
         Raises:
@@ -113,7 +116,7 @@ class Snapshots:
         from chainfold.projections.rebuilding import Rebuilt  # noqa: PLC0415 - for large logs only
 
         stop = None if wanted is None else wanted.size
-        with Rebuilt(self._log_folder, self._dataset, jobs=-1, stop=stop) as rebuilt:
+        with Rebuilt(self._log_folder, self._dataset, jobs=-1, stop=stop, told=told) as rebuilt:
             mark = rebuilt.mark
             if wanted is not None and (mark.size, mark.sum) != (wanted.size, wanted.sum):
                 raise OddError("the log has other entries")

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
@@ -25,20 +26,37 @@ _FILES: Final = LocalFiles()
 
 
 def write(
-    moment: Moment, path: Path | str, file_format: str | None, what: str | None, *, overwrite: bool
+    moment: Moment,
+    path: Path | str,
+    file_format: str | None,
+    what: str | None,
+    *,
+    overwrite: bool,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """See `Tabular.export`."""
     target = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
     chosen = _format(target, file_format)
     tables: tuple[TableName, ...] = TABLES if what is None else (check_table(what),)
+    if what is None and chosen == "parquet":
+        tables = ("artifacts",)
     _check_free(target, overwrite=overwrite)
+    if progress is not None:
+        moment = moment._replace(told=partial(_tell, progress, tables, moment.size))
     aside = target.with_name(f".chainfold-{uuid.uuid4().hex}.partial")
     if chosen == "parquet":
-        table: TableName = "artifacts" if what is None else check_table(what)
+        (table,) = tables
         _put(target, aside, lambda: parquet.write(moment, table, aside), overwrite=overwrite)
     else:
         _put(target, aside, lambda: sqlite.write(moment, tables, aside), overwrite=overwrite)
     return target
+
+
+def _tell(
+    progress: Callable[[int, int], None], tables: tuple[TableName, ...], size: int, what: TableName, done: int
+) -> None:
+    """How far all tables have come, in entries: each goes through the whole log."""
+    progress(tables.index(what) * size + done, len(tables) * size)
 
 
 def _put(target: Path, aside: Path, make: Callable[[], None], *, overwrite: bool) -> None:

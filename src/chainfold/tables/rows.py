@@ -19,6 +19,7 @@ from chainfold.past import Past
 from chainfold.tables.schema import FIELDS, TableName
 
 Row = tuple[Any, ...]
+_TOLD_ROWS: Final = 256
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -30,11 +31,13 @@ class Moment(NamedTuple):
         data: The dataset.
         size: How many entries of its log count.
         live: Gives the numbers of the registrations that are live to the reader.
+        told: Called, now and then, with a table's name and the position that its rows have come to.
     """
 
     data: Dataset
     size: int
     live: Callable[[], Iterator[int]]
+    told: Callable[[TableName, int], None] | None = None
 
 
 def rows(moment: Moment, what: TableName) -> Iterator[Row]:
@@ -42,13 +45,23 @@ def rows(moment: Moment, what: TableName) -> Iterator[Row]:
 
     Nothing is held but the row itself. Others may write meanwhile; that is not seen.
     """
-    return _MAKERS[what](moment)
+    found = _MAKERS[what](moment)
+    return found if moment.told is None else _telling(moment.told, what, found)
 
 
 def named_rows(moment: Moment, what: TableName) -> Iterator[dict[str, Any]]:
     """As `rows`, by the names of the columns."""
     names = [each.name for each in FIELDS[what]]
     return (dict(zip(names, row, strict=True)) for row in rows(moment, what))
+
+
+def _telling(told: Callable[[TableName, int], None], what: TableName, found: Iterator[Row]) -> Iterator[Row]:
+    names = [each.name for each in FIELDS[what]]
+    place = names.index("position") if "position" in names else None
+    for number, row in enumerate(found):
+        if place is not None and number % _TOLD_ROWS == 0:
+            told(what, row[place])
+        yield row
 
 
 def _artifacts(moment: Moment) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """A view as tables: data frames, Parquet, SQLite."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,7 @@ class Tabular(Past):
         *,
         what: str | None = None,
         overwrite: bool = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Path:
         """Write a table into a Parquet file, or all tables into a SQLite database, in constant memory.
 
@@ -97,6 +99,7 @@ class Tabular(Past):
                 `.sqlite3`, `.db`.
             what: Only this table; by default `artifacts` for Parquet, and for SQLite all.
             overwrite: Whether a file of that name is replaced.
+            progress: Called with how many entries were gone through for tables, and of how many.
 
         Returns:
             The file's whole path.
@@ -108,7 +111,7 @@ class Tabular(Past):
         """
         from chainfold.tables import files  # noqa: PLC0415 - few ask for tables
 
-        return files.write(self.table_moment(), path, format, what, overwrite=overwrite)
+        return files.write(self.table_moment(), path, format, what, overwrite=overwrite, progress=progress)
 
     def table_moment(self) -> "Moment":
         """What tables are made of, as of now: for who needs several tables of one moment."""
