@@ -18,6 +18,8 @@ Where things go:
 - `units.py` reads and prints sizes, ages and times; `moments.py` reads what `--at` takes; `filters.py` what
   `-f` takes; `fields.py` has the columns of artifacts; `naming.py` finds the artifact that an argument
   names; `completing.py` what a shell may complete.
+- `outfiles.py` writes files, whole or not at all; `progress.py` tells how far long work has come;
+  `manifests.py`, `keys.py` read and write such files; `symptoms.py` has what the doctor looks for.
 - `failing.py` turns what went wrong into one sentence and an exit code; commands just raise.
 - What several commands share lies below them; commands do not import each other (`.importlinter` has it).
 """

@@ -110,7 +110,7 @@ def _kind(file: str, kind: str | None, table: str | None, artifact: str | None) 
     chosen = kind or _SUFFIXES.get(Path(file).suffix.lower())
     if chosen is None:
         raise click.UsageError(
-            f"{file!r} does not say what to write: use a suffix ({', '.join(_SUFFIXES)}), or --as "
+            f"{file!r} does not say what to write: use .yaml, .parquet, .sqlite or .provn, or --as with one of "
             f"{', '.join(_FORMATS)}."
         )
     if chosen in _TABULAR and file == STDOUT:

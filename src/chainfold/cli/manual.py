@@ -51,6 +51,9 @@ What was asked for goes to stdout, notes to stderr; `--format` has four shapes.
 
 What is private is not printed, as no erasure reaches what was; `show --private` is for who must see it.
 
+Long work says on a terminal, and nowhere else, how far it has come, at what rate, and how long it will take.
+A file that a command writes has its name when it is whole; one that is there is replaced with `--force` only.
+
 Control characters, and whatever else would move a cursor or turn the direction of writing, are shown as
 escapes.
 
@@ -71,9 +74,9 @@ def _parts() -> Iterator[str]:
     yield (
         "\nErrors are one sentence on stderr; `--debug` shows where they come from.\n\n## Completion\n\n"
         "Shells complete commands, options, datasets, artifacts and chains:\n\n"
-        '    eval "$(_CHAINFOLD_COMPLETE=bash_source chainfold)"      # in ~/.bashrc\n'
-        '    eval "$(_CHAINFOLD_COMPLETE=zsh_source chainfold)"       # in ~/.zshrc\n'
-        "    _CHAINFOLD_COMPLETE=fish_source chainfold | source       # in fish's config\n"
+        '    eval "$(chainfold completion bash)"      # in ~/.bashrc\n'
+        '    eval "$(chainfold completion zsh)"       # in ~/.zshrc, after compinit\n'
+        "    chainfold completion fish | source       # in fish's config\n"
         "\n## Commands\n"
     )
     root = click.Context(main, info_name="chainfold", **main.context_settings)

@@ -126,8 +126,12 @@ def _tell(printer: "Printer", schema: str, about: dict[str, int], proof: Any) ->
     path = [each.hex() for each in proof.path]
 
     def human() -> None:
-        printer.pairs([(each, f"{value:,}") for each, value in about.items()])
-        printer.pairs([(each.replace("_", " "), value) for each, value in roots.items()])
-        printer.pairs([(f"path {number}", value) for number, value in enumerate(path)])
+        printer.pairs(
+            [
+                *((each, f"{value:,}") for each, value in about.items()),
+                *((each.replace("_", " "), value) for each, value in roots.items()),
+                *((f"path {number}", value) for number, value in enumerate(path)),
+            ]
+        )
 
     printer.document(schema, {**about, **roots, "path": path}, human=human, ids=path)

@@ -1,6 +1,7 @@
 """`chainfold verify`: the dataset, or some artifacts, against what the log says."""
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,6 +17,9 @@ from chainfold.cli.progress import progress
 if TYPE_CHECKING:
     from chainfold.checks import Finding
     from chainfold.verify import Report
+
+_NOTES: Final = 5
+"""Of one kind that people are told one by one."""
 
 
 @click.command(
@@ -134,9 +138,18 @@ def _tell(printer: Printer, found: "Report", kept: tuple[str, ...], *, whole: bo
             ("since", ", ".join(kept)),
         ]
     )
+    told: Counter[str] = Counter()
     for finding in found.findings:
-        printer.line()
-        _tell_finding(printer, finding)
+        is_note = finding.level == "note"
+        told[finding.kind] += is_note
+        if not is_note or told[finding.kind] <= _NOTES:
+            printer.line()
+            _tell_finding(printer, finding)
+    for kind, count in told.items():
+        if count > _NOTES:
+            printer.note(f"{count - _NOTES:,} more are {kind}: --format json tells all")
+    if told["orphan"]:
+        printer.note("chainfold gc removes orphans")
     if errors:
         printer.note("what was lost is put back from a copy, and nothing else: docs/recovery.md says how")
 
