@@ -110,8 +110,8 @@ def _kind(file: str, kind: str | None, table: str | None, artifact: str | None) 
     chosen = kind or _SUFFIXES.get(Path(file).suffix.lower())
     if chosen is None:
         raise click.UsageError(
-            f"{file!r} does not say what to write: use .yaml, .parquet, .sqlite or .provn, or --as with one of "
-            f"{', '.join(_FORMATS)}."
+            f"{file!r} does not say what to write: use .yaml, .parquet, .sqlite or .provn, or --as with one "
+            f"of {', '.join(_FORMATS)}."
         )
     if chosen in _TABULAR and file == STDOUT:
         raise click.UsageError(f"{chosen} is written to a file, not to stdout: name one.")

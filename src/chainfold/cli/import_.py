@@ -43,9 +43,9 @@ def import_(place: Place, *, manifests: tuple[Path, ...], files: Path | None) ->
     A manifest is what chainfold export writes, or a pipeline's own, in YAML or (.json) JSON. Files with the
     right digest are copied in; an artifact whose file is not found is registered without it, and loading
     it fails until the file is put there. Of an import that is interrupted only files stay that were copied:
-    the next try goes on with them, and chainfold gc removes them. What is imported is not trusted: chainfold show says what was
-    imported, docs/trust.md how it is loaded. A dataset that -d names is made if it is not there. With
-    --format quiet it prints the ids of what was imported.
+    the next try goes on with them, and chainfold gc removes them. What is imported is not trusted:
+    docs/trust.md says how it is loaded. A dataset that -d names is made if it is not there. With --format
+    quiet it prints the ids of what was imported.
     """
     read = {path: read_manifest(path) for path in manifests}
     with _target(place).writing() as writing:
