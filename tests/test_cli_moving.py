@@ -18,7 +18,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cli_running import as_json, chainfold, environment, fill
+from tests.cli_running import as_json, chainfold, contents, environment, fill
 
 from chainfold import ArtifactRegistry, ManifestError
 from chainfold.cli import manifests
@@ -285,6 +285,28 @@ class TestInterrupts:
         )
         self.interrupted(script, "export", "a.sqlite")
         assert [each.name for each in tmp_path.iterdir()] == ["workspace"]
+
+    def test_a_rebuild_and_a_check_leave_all_as_it_was(self, ids: dict[str, str], workspace: Path) -> None:
+        before = contents(workspace)
+        for line, entries in (
+            ("rebuild", 9),
+            ("verify", 9),
+            ("verify", 0),
+        ):  # amid what is folded behind those
+            script = (
+                INTERRUPTED.replace(
+                    "chainfold.records import ArtifactRecord", "chainfold.projections import Projections"
+                )
+                .replace(
+                    "count, real = 0, ArtifactRecord.to_dict", f"count, real = {-entries}, Projections.apply"
+                )
+                .replace("def slow(self)", "def slow(*self)")
+                .replace("real(self)", "real(*self)")
+                .replace("ArtifactRecord.to_dict = slow", "Projections.apply = slow")
+            )
+            self.interrupted(script, line)
+            assert contents(workspace) == before
+            assert chainfold(line).exit_code == 0
 
     def test_an_import_brings_nothing(self, ids: dict[str, str], tmp_path: Path) -> None:
         chainfold("export", "wheat.yaml")

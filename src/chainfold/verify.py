@@ -140,6 +140,7 @@ def verify_artifacts(data: Dataset, artifact_ids: Iterable[str], jobs: int = -1)
                     f"no live artifact has the id {artifact_id!r}; history(id) shows the past"
                 )
             rows.append(row)
+        rows.sort()  # as they were registered
         check = _Artifacts(data, data.log, sight, jobs)
         findings = [
             finding

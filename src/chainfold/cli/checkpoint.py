@@ -13,6 +13,7 @@ from chainfold.cli.printing import Printer
 
 @click.command(
     cls=Command,
+    short_help="Print what commits to the log so far.",
     examples=[
         ("chainfold checkpoint -o kept.txt", "Write it to a file, to be kept where nobody can change it."),
         (

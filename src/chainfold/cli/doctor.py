@@ -22,6 +22,7 @@ from chainfold.errors import ChainfoldError, NotFoundError
 
 @click.command(
     cls=Command,
+    short_help="Look for what is wrong, and say what to do.",
     examples=[
         ("chainfold doctor", "Look at the installation, the workspace and all of its datasets."),
         ("chainfold doctor -d wheat --format json", "Look at one dataset, for a program."),

@@ -39,6 +39,7 @@ _Writer = Callable[[BinaryIO], None]
 
 @click.command(
     cls=Command,
+    short_help="Write a dataset for other tools.",
     examples=[
         ("chainfold export wheat.yaml", "Export what is live as a manifest, to be imported elsewhere."),
         ("chainfold export audit.sqlite", "Export all tables as a database, for questions in SQL."),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.command(
     "import",
     cls=Command,
+    short_help="Register what manifests list.",
     examples=[
         (
             "chainfold import wheat.yaml --files ../other/binaries/wheat",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
+    short_help="Prove what an artifact is and was made from.",
     examples=[
         (
             "chainfold prove production -o proof.json",

@@ -9,6 +9,7 @@ from chainfold.cli.progress import progress
 
 @click.command(
     cls=Command,
+    short_help="Replay the log from nothing.",
     examples=[
         ("chainfold rebuild", "Fold the log anew, and use that."),
         ("chainfold rebuild --exit-code", "Exit with 1 if what was there said anything else."),

@@ -24,6 +24,7 @@ _NOTES: Final = 5
 
 @click.command(
     cls=Command,
+    short_help="Check everything, or artifacts, against the log.",
     examples=[
         ("chainfold verify", "Check everything: the log, and every live artifact's file."),
         ("chainfold verify production", "Check one artifact."),
