@@ -194,6 +194,11 @@ class TestProve:
         assert chainfold("prove", ids["stack"], "--key-file", "key", "-o", "signed").exit_code == 0
         assert model_verifier(["signed", "--key", key]) == 0
 
+    def test_a_name_that_turns_the_writing_stays_in_the_pipe(self, registry: ArtifactRegistry) -> None:
+        registry.register([1], "a\u202eb:1:all", "model")
+        done = process("prove", "a\u202eb:1:all", encoding="utf-8")
+        assert done.stdout == registry.model_proof("a\u202eb:1:all")
+
     def test_an_entry_and_growth(self, ids: dict[str, str], registry: ArtifactRegistry) -> None:
         included, proof = as_json("prove", "--entry", "2"), registry.inclusion_proof(2)
         assert included["path"] == [each.hex() for each in proof.path]

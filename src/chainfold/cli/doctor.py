@@ -1,5 +1,6 @@
 """`chainfold doctor`: whether anything around a workspace is wrong, and what to do about it."""
 
+import contextlib
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -91,35 +92,28 @@ def _dataset(folder: Path, name: str, found: list[Symptom]) -> dict[str, Any]:
     from chainfold.dataset import Dataset
     from chainfold.storage import ReadOnlyFiles
 
+    about: dict[str, Any] = {"dataset": name, "entries": None, "log_bytes": None}
+    about |= {"snapshot_entries": None, "open_runs": None}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of damage: it is told as a finding
             data = Dataset(folder, name, files=ReadOnlyFiles())
+        with contextlib.closing(data):
+            snapshot = data.projections.snapshot
+            about |= {
+                "entries": data.log.size,
+                "log_bytes": data.log.size_bytes(data.log.size),
+                "snapshot_entries": 0 if snapshot is None else snapshot.size,
+                "open_runs": sum(1 for _ in data.projections.runs.all_open()),
+            }
+            found.extend(symptoms.of_dataset(data, datetime.now(UTC)))
     except ChainfoldError as error:
         found.append(
             Symptom(
                 "error", error.code, f"dataset {name}", str(error), "chainfold verify, and docs/recovery.md"
             )
         )
-        return {
-            "dataset": name,
-            "entries": None,
-            "log_bytes": None,
-            "snapshot_entries": None,
-            "open_runs": None,
-        }
-    try:
-        found += symptoms.of_dataset(data, datetime.now(UTC))
-        snapshot = data.projections.snapshot
-        return {
-            "dataset": name,
-            "entries": data.log.size,
-            "log_bytes": data.log.size_bytes(data.log.size),
-            "snapshot_entries": 0 if snapshot is None else snapshot.size,
-            "open_runs": sum(1 for _ in data.projections.runs.all_open()),
-        }
-    finally:
-        data.close()
+    return about
 
 
 def _file_system(folder: Path) -> str | None:

@@ -53,6 +53,7 @@ def whole_file(path: Path, *, force: bool = False, secret: bool = False) -> Iter
                 aside.replace(path)
             else:
                 _claim(aside, path)
+            _sync_folder(path)
         finally:
             aside.unlink(missing_ok=True)
     except FileExistsError:
@@ -79,6 +80,12 @@ def to_stdout(content: bytes, what: str) -> None:
         raise InvalidInputError(f"a terminal is no place for {what}: use -o FILE, or a pipe")
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
+
+
+def _sync_folder(path: Path) -> None:
+    from chainfold.storage import LocalFiles
+
+    LocalFiles().sync_folder(path.absolute().parent)
 
 
 def _is_there(path: Path) -> InvalidInputError:

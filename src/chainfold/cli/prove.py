@@ -1,5 +1,6 @@
 """`chainfold prove`: one file that proves an artifact; or that an entry is there, or that a log only grew."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from chainfold.cli.keys import key_option, read_key
 from chainfold.cli.moments import parse_moment
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Reading, reading
-from chainfold.cli.outfiles import force_option, write_file
+from chainfold.cli.outfiles import force_option, to_stdout, write_file
 from chainfold.cli.units import size_text
 
 if TYPE_CHECKING:
@@ -95,10 +96,14 @@ def _prove_artifact(
     key = None if key_file is None else read_key(key_file)
     artifact_id = find_id(reading.view, name)
     proof = reading.view.model_proof(artifact_id, key)
-    if output is None:
-        reading.printer.raw(proof)
-        return
     content = proof.encode()
+    if output is None:
+        if sys.stdout.isatty():
+            for line in proof.splitlines():
+                reading.printer.line(line)  # what would move the cursor is made visible
+        else:
+            to_stdout(content, "a proof")
+        return
     write_file(output, content, force=force)
     reading.printer.document(
         "proof/1",
