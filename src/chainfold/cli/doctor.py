@@ -16,7 +16,7 @@ from chainfold.cli.command import Command
 from chainfold.cli.opening import Place, placed_now
 from chainfold.cli.printing import Column, Printer
 from chainfold.cli.symptoms import Symptom
-from chainfold.cli.units import size_text
+from chainfold.cli.units import counted, size_text
 from chainfold.cli.workspaces import dataset_names, find_dataset
 from chainfold.errors import ChainfoldError, NotFoundError
 
@@ -153,7 +153,7 @@ def _tell(
         printer.paragraph(f"What to do: {each.advice}.", 2)
     printer.line()
     errors = sum(each.level == "error" for each in found)
-    verdict = f"{errors} thing{'' if errors == 1 else 's'} to see to." if errors else "Nothing is wrong."
+    verdict = f"{counted(errors, 'thing')} to see to." if errors else "Nothing is wrong."
     printer.line(verdict, bold=True, fg="red" if errors else "green")
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, assert_never
 
 from chainfold.cli.printing import Column
-from chainfold.cli.units import kind_text, size_text, time_text
+from chainfold.cli.units import counted, kind_text, size_text, time_text
 
 if TYPE_CHECKING:
     from chainfold.events import AnyEvent, Entry
@@ -45,7 +45,7 @@ def in_words(event: "AnyEvent") -> str:  # noqa: PLR0911 - one case for each kin
                 else _first(event.artifact_ids)
             )
         case events.BlobsSwept():
-            return f"{_counted(event.paths, 'file')}, {size_text(event.size_bytes)}, {event.reason}"
+            return f"{counted(event.paths, 'file')}, {size_text(event.size_bytes)}, {event.reason}"
         case events.RunRolledBack():
             return f"{event.reason}{f': {event.detail}' if event.detail else ''}"
         case events.AliasSet():
@@ -55,7 +55,7 @@ def in_words(event: "AnyEvent") -> str:  # noqa: PLR0911 - one case for each kin
                 else f"{event.alias} removed"
             )
         case events.PrivateErased():
-            return f"{_counted(event.paths, 'file')}, {event.reason}"
+            return f"{counted(event.paths, 'file')}, {event.reason}"
         case events.RunStarted():
             return event.owner
         case events.RunCommitted() | events.DatasetPurged():
@@ -68,9 +68,5 @@ def _first(names: list[str]) -> str:
     return (
         names[0]
         if len(names) == 1
-        else f"{_counted(names, 'artifact')}, {names[0] if names else 'none'} first"
+        else f"{counted(names, 'artifact')}, {names[0] if names else 'none'} first"
     )
-
-
-def _counted(things: list[str], name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"

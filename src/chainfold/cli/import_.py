@@ -9,6 +9,7 @@ from chainfold.cli.command import Command
 from chainfold.cli.manifests import read_manifest
 from chainfold.cli.opening import Place, Writing, placed_now
 from chainfold.cli.progress import progress
+from chainfold.cli.units import counted
 from chainfold.cli.workspaces import dataset_names
 
 if TYPE_CHECKING:
@@ -87,8 +88,7 @@ def _tell(writing: Writing, before: int, manifests: tuple[Path, ...]) -> None:
 
 def _tell_person(printer: "Printer", dataset: str, count: int, manifests: int, bare: int) -> None:
     printer.line(
-        f"Imported {count:,} artifact{'' if count == 1 else 's'} from {manifests:,} "
-        f"manifest{'' if manifests == 1 else 's'} into dataset {dataset}"
+        f"Imported {counted(count, 'artifact')} from {counted(manifests, 'manifest')} into dataset {dataset}"
     )
     if bare:
         printer.note(

@@ -5,6 +5,7 @@ import click
 from chainfold.cli.command import Command
 from chainfold.cli.opening import Writing, writing
 from chainfold.cli.progress import progress
+from chainfold.cli.units import counted
 
 
 @click.command(
@@ -32,7 +33,8 @@ def rebuild(writing: Writing, *, exit_code: bool) -> None:
         "rebuilt/1",
         {"same": same, "entries": entries, "artifacts": artifacts},
         human=lambda: printer.line(
-            f"Rebuilt dataset {registry.dataset} from {entries:,} entries: {artifacts:,} artifacts, "
+            f"Rebuilt dataset {registry.dataset} from {counted(entries, 'entry', 'entries')}: "
+            f"{counted(artifacts, 'artifact')}, "
             f"{'as before' if same else 'and not as before'}"
         ),
         ids=[registry.dataset],

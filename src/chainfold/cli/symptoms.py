@@ -217,7 +217,7 @@ def _of_leavings(data: "Dataset") -> Iterator[Symptom]:
         ]
         if left:
             yield Symptom(
-                "note", "left-behind", str(folder), f"{len(left):,} {what}, {size_text(sum(left))}", _GC
+                "note", "left-behind", str(folder), f"{what}: {len(left):,}, {size_text(sum(left))}", _GC
             )
     torn = [size for _, size in data.files.scan(data.folder / QUARANTINE)]
     if torn:
@@ -225,7 +225,7 @@ def _of_leavings(data: "Dataset") -> Iterator[Symptom]:
             "note",
             "torn",
             str(data.folder / QUARANTINE),
-            f"{len(torn):,} unfinished ends of the log, {size_text(sum(torn))}, that were never acknowledged",
+            f"ends of the log that were never acknowledged: {len(torn):,}, {size_text(sum(torn))}",
             "nothing: delete them when you like",
         )
 

@@ -44,6 +44,11 @@ def size_text(size_bytes: int) -> str:
     return f"{size:.1f} EB"
 
 
+def counted(count: int, name: str, several: str = "") -> str:
+    """So many of something: `1 entry`, `1,200 entries`."""
+    return f"{count:,} {name if count == 1 else several or f'{name}s'}"
+
+
 def parse_age(text: str) -> timedelta:
     """`90s`, `15m` (minutes), `36h`, `30d`, `2 weeks`, `3 months` (of 30 days), `1y` (of 365).
 

@@ -13,6 +13,7 @@ from chainfold.cli.naming import each_name, find_id
 from chainfold.cli.opening import Place, placed_now
 from chainfold.cli.printing import Printer
 from chainfold.cli.progress import progress
+from chainfold.cli.units import counted
 
 if TYPE_CHECKING:
     from chainfold.checks import Finding
@@ -127,13 +128,13 @@ def _json(found: "Report", ids: list[str] | None, kept: tuple[str, ...], *, blob
 def _tell(printer: Printer, found: "Report", kept: tuple[str, ...], *, whole: bool, blobs: bool) -> None:
     errors = sum(each.level == "error" for each in found.findings)
     printer.line(
-        f"Dataset {found.dataset}: {_counted(errors, 'error') if errors else 'all holds'}",
+        f"Dataset {found.dataset}: {counted(errors, 'error') if errors else 'all holds'}",
         bold=True,
         fg="red" if errors else "green",
     )
     printer.pairs(
         [
-            ("log", f"{_counted(found.entries, 'entry', 'entries')}{'' if whole else ', not checked'}"),
+            ("log", f"{counted(found.entries, 'entry', 'entries')}{'' if whole else ', not checked'}"),
             ("root", found.root),
             ("checked", _checked(found, blobs=blobs)),
             ("since", ", ".join(kept)),
@@ -158,10 +159,12 @@ def _tell(printer: Printer, found: "Report", kept: tuple[str, ...], *, whole: bo
 def _checked(found: "Report", *, blobs: bool) -> str:
     if not blobs:
         return "the log alone"
-    return f"{_counted(found.artifacts, 'artifact')}, {_counted(found.files, 'file')}"
+    return f"{counted(found.artifacts, 'artifact')}, {counted(found.files, 'file')}"
 
 
 def _tell_finding(printer: Printer, finding: "Finding") -> None:
+    from chainfold.digest import PREFIX
+
     is_error = finding.level == "error"
     printer.line(
         f"{finding.level.capitalize()} ({finding.kind}): {finding.where}", fg="red" if is_error else "yellow"
@@ -172,9 +175,9 @@ def _tell_finding(printer: Printer, finding: "Finding") -> None:
     if not finding.found:
         printer.paragraph(finding.detail, 2)
     printer.pairs(
-        [("file", finding.file), ("expected", finding.expected), ("found", finding.found or "nothing")]
+        [
+            ("file", f"{finding.file} (sha256)" if finding.file else ""),
+            ("expected", finding.expected.removeprefix(PREFIX)),  # without it they fit into 80 columns
+            ("found", finding.found.removeprefix(PREFIX) or "nothing"),
+        ]
     )
-
-
-def _counted(count: int, name: str, several: str = "") -> str:
-    return f"{count:,} {name if count == 1 else several or f'{name}s'}"
