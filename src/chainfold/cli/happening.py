@@ -45,7 +45,7 @@ def in_words(event: "AnyEvent") -> str:  # noqa: PLR0911 - one case for each kin
                 else _first(event.artifact_ids)
             )
         case events.BlobsSwept():
-            return f"{counted(event.paths, 'file')}, {size_text(event.size_bytes)}, {event.reason}"
+            return f"{counted(len(event.paths), 'file')}, {size_text(event.size_bytes)}, {event.reason}"
         case events.RunRolledBack():
             return f"{event.reason}{f': {event.detail}' if event.detail else ''}"
         case events.AliasSet():
@@ -55,7 +55,7 @@ def in_words(event: "AnyEvent") -> str:  # noqa: PLR0911 - one case for each kin
                 else f"{event.alias} removed"
             )
         case events.PrivateErased():
-            return f"{counted(event.paths, 'file')}, {event.reason}"
+            return f"{counted(len(event.paths), 'file')}, {event.reason}"
         case events.RunStarted():
             return event.owner
         case events.RunCommitted() | events.DatasetPurged():
@@ -68,5 +68,5 @@ def _first(names: list[str]) -> str:
     return (
         names[0]
         if len(names) == 1
-        else f"{counted(names, 'artifact')}, {names[0] if names else 'none'} first"
+        else f"{counted(len(names), 'artifact')}, {names[0] if names else 'none'} first"
     )
