@@ -18,10 +18,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cli_running import as_json, chainfold, contents, environment, fill
+from tests.cli_running import as_json, chainfold, contents, environment, fill, process
 
 from chainfold import ArtifactRegistry, ManifestError
 from chainfold.cli import manifests
+from chainfold.cli.progress import Step
 from chainfold.integrations import intoto, openlineage
 
 DOCUMENTED = (Path(__file__).resolve().parents[1] / "docs" / "cli-json.md").read_text("utf-8")
@@ -81,6 +82,13 @@ class TestExport:
         assert done.exit_code == 65
         assert ".yaml" in done.stderr
         assert not (tmp_path / "wheat.json").exists()
+
+    def test_a_manifest_that_may_be_too_large(
+        self, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "Warning" not in chainfold("export", "a.yaml").stderr
+        monkeypatch.setattr(manifests, "MANY", 4)
+        assert "--as manifest" in chainfold("export", "b.yaml").stderr
 
     def test_tables(self, ids: dict[str, str], registry: ArtifactRegistry, tmp_path: Path) -> None:
         assert chainfold("export", "a.sqlite").exit_code == 0
@@ -152,7 +160,7 @@ class TestImport:
 
     def test_a_pipelines_own(self, registry: ArtifactRegistry, tmp_path: Path) -> None:
         registry.register([1], "0001:1:all", "model")
-        item = "{name: scaler, path: a.pkl, step: 1, created_at: 2026-01-31T12:00:00Z}"
+        item = "{name: scaler, path: a.pkl, step: 1, created_at: '2026-01-31T12:00:00Z'}"
         (tmp_path / "manifest.yaml").write_text(f"dataset: wheat\nartifacts:\n- {item}\n")
         told = as_json("import", "manifest.yaml")
         documented = DOCUMENTED.split("## chainfold/imported/1\n")[1].split("\n## ")[0]
@@ -168,14 +176,14 @@ class TestImport:
         ("content", "word"),
         [
             (b"a: [" * 300, "nested"),
-            (b"a: &a {x: 1}\nb: {<<: [*a, *a]}", "<<"),
-            (b"a: " + b"1:" * 600 + b"1", "digits"),
+            (b"a: &a {x: 1}\nb: {<<: [*a, *a]}", "merges"),
+            (b"a: " + b"1:" * 600 + b"1", "not a manifest"),
             (b"a: " + b"9" * 5_000, "digits"),
             (b"%TAG ! tag:x,2000:\n" * 200 + b"---\na", "directives"),
             (b"!!python/object/apply:os.system [echo]", "python/object"),
-            (b"\xff\xfe\x00", "is no manifest"),
-            (b"a: b: c", "is no manifest"),
-            (b"{", "is no manifest"),
+            (b"\xff\xfe\x00", "cannot read the manifest"),
+            (b"a: b: c", "cannot read the manifest"),
+            (b"{", "cannot read the manifest"),
         ],
         ids=range(9),
     )
@@ -188,7 +196,30 @@ class TestImport:
         assert done.exit_code == 65
         assert word in done.stderr
         assert len(done.stderr.splitlines()) == 1
-        assert registry.position == 1
+        assert len(registry) == 1
+
+    def test_what_nirs4all_left(self, tmp_path: Path) -> None:
+        run = tmp_path / "old" / "runs" / "one"
+        run.mkdir(parents=True)
+        item = "{artifact_id: 'p$0123456789ab:0', content_hash: 'sha256:abc', path: model_A_abc.joblib}"
+        (run / "manifest.yaml").write_text(f"dataset: wheat\nartifacts:\n  items: [{item}]\n")
+        would = as_json("import", "--nirs4all", "old", "--dry-run")
+        assert not (tmp_path / "old" / "log").exists()
+        done = chainfold("import", "--nirs4all", "old", "-d", "wheat")
+        assert done.exit_code == 0, done.stderr
+        assert "wheat: 1 artifact imported, 0 known already, from 1 manifest" in done.stdout
+        assert "not there" in done.stderr
+        assert chainfold("ls", "-q", "-w", "old").stdout == "p$0123456789ab:0\n"
+        again = as_json("import", "--nirs4all", "old")
+        assert again["datasets"][0] == would["datasets"][0] | {
+            "artifacts": [],
+            "without_file": [],
+            "known": 1,
+        }
+        assert would["datasets"][0]["artifacts"] == ["p$0123456789ab:0"]
+        for line in ("--nirs4all old x.yaml", "--dry-run x.yaml", "--nirs4all old --files x"):
+            assert chainfold("import", *line.split()).exit_code == 2
+        assert chainfold("import", "--nirs4all", "none").exit_code == 65
 
     def test_json_that_is_made_to_hurt(self, tmp_path: Path) -> None:
         for content in (b"[" * 200_000, b"9" * 5_000, b"\xff", b"nothing"):
@@ -335,3 +366,44 @@ class TestInterrupts:
         assert chainfold(*arguments).exit_code == 0
         assert len(chainfold("ls", "-q", "-w", elsewhere).stdout.splitlines()) == 5
         assert chainfold("verify", "-w", elsewhere).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["verify", "verify --no-blobs", "rebuild", "export a.sqlite", "export a.yaml"]
+)
+def test_nothing_of_it_is_in_a_pipe(
+    registry: ArtifactRegistry, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(registry)
+    monkeypatch.chdir(registry.workspace.parent)
+    done = process(*line.split(), "-w", registry.workspace)
+    assert done.returncode == 0
+    assert "\r" not in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_each_is_told_how_far_it_has_come(
+    registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By count: each command calls, never with more than there is, and never goes back."""
+    with registry.run():
+        for number in range(1_100):
+            registry.register(number, f"0001:{number}:all", "model")
+    calls: list[tuple[int, int]] = []
+    monkeypatch.setattr(Step, "at", lambda _, done, total: calls.append((done, total)))
+    monkeypatch.chdir(registry.workspace.parent)
+    for line in (
+        "verify",
+        "verify --no-blobs",
+        "rebuild",
+        "export a.sqlite",
+        "export a.parquet",
+        "export a.yaml",
+        "export - --as openlineage",
+        "import a.yaml",
+    ):
+        calls.clear()
+        assert chainfold(*line.split(), "-w", registry.workspace).exit_code == 0, line
+        assert calls, line
+        assert all(0 <= done <= total for done, total in calls), line
+        assert calls == sorted(calls), line

@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 import click
 
@@ -14,7 +14,7 @@ from chainfold.cli.completing import complete_ids
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.outfiles import STDOUT, force_option, refuse_if_there, whole_file
-from chainfold.cli.progress import Progress, progress
+from chainfold.cli.progress import Step, progress
 from chainfold.cli.units import size_text
 from chainfold.errors import InvalidInputError
 
@@ -34,6 +34,9 @@ _SUFFIXES: Final = {
 }
 _FORMATS: Final = ("manifest", "parquet", "sqlite", "prov", "openlineage", "in-toto")
 _TABULAR: Final = ("parquet", "sqlite")
+_YAML: Final = (".yaml", ".yml")
+_AT_ONCE: Final = 256
+T = TypeVar("T")
 _Writer = Callable[[BinaryIO], None]
 
 
@@ -84,11 +87,11 @@ def export(
     if chosen in _TABULAR:
         path = Path(file)
         refuse_if_there(path, force=force)
-        with progress("Exporting", "entries") as told:
-            view.export(path, chosen, what=table, overwrite=force, progress=told)
+        with progress("Exporting", unit="entries") as step:
+            view.export(path, chosen, what=table, overwrite=force, progress=step.at)
     else:
-        with progress("Exporting", "entries" if chosen == "openlineage" else "artifacts") as told:
-            write = _writer(view, chosen, Path(file).suffix.lower(), artifact, told)
+        with progress("Exporting", unit="events" if chosen == "openlineage" else "artifacts") as step:
+            write = _writer(reading, chosen, Path(file).suffix.lower(), artifact, step)
             if file == STDOUT:
                 write(sys.stdout.buffer)
                 sys.stdout.buffer.flush()
@@ -125,15 +128,20 @@ def _kind(file: str, kind: str | None, table: str | None, artifact: str | None) 
     return chosen
 
 
-def _writer(view: "RegistryView", kind: str, suffix: str, artifact: str | None, told: Progress) -> _Writer:
+def _writer(reading: Reading, kind: str, suffix: str, artifact: str | None, step: Step) -> _Writer:
     """What writes a text."""
+    view = reading.view
     if kind == "manifest":
-        records = (record.without_private() for record in told.over(view.iter_records(), len(view)))
-        if suffix in {".yaml", ".yml"}:
+        if suffix in _YAML and len(view) > manifests.MANY:
+            reading.printer.warn(
+                "so large a manifest may be refused when it is read as YAML: export a .json, by --as manifest"
+            )
+        records = (record.without_private() for record in _counted(step, view.iter_records(), len(view)))
+        if suffix in _YAML:
             return lambda target: manifests.write_yaml(target, records)
         return lambda target: manifests.write_json(target, records)
     if kind == "openlineage":
-        return lambda target: _write_lines(view, target, told)
+        return lambda target: _write_lines(view, target, step)
     if kind == "prov":
         return lambda target: _write_prov(view, target, notation=suffix == ".provn")
     if artifact is None:
@@ -142,11 +150,19 @@ def _writer(view: "RegistryView", kind: str, suffix: str, artifact: str | None, 
     return lambda target: _write_statement(view, artifact_id, target)
 
 
-def _write_lines(view: "RegistryView", target: BinaryIO, told: Progress) -> None:
+def _counted(step: Step, items: Iterator[T], total: int) -> Iterator[T]:
+    """The items, told as they go by."""
+    for number, item in enumerate(items):
+        if number % _AT_ONCE == 0:
+            step.at(number, total)
+        yield item
+
+
+def _write_lines(view: "RegistryView", target: BinaryIO, step: Step) -> None:
     from chainfold.integrations import openlineage
 
     total = 2 * view.position  # two for each registration, and for each deletion
-    events = told.over(openlineage.events(view), total)
+    events = _counted(step, openlineage.events(view), total)
     target.writelines(json.dumps(event).encode() + b"\n" for event in events)
 
 

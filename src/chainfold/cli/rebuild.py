@@ -26,8 +26,8 @@ def rebuild(writing: Writing, *, exit_code: bool) -> None:
     artifacts' files is changed.
     """
     registry, printer = writing.registry, writing.printer
-    with progress("Rebuilding", "entries") as told:
-        same = registry.rebuild(told)
+    with progress("Rebuilding", unit="entries") as step:
+        same = registry.rebuild(step.at)
     entries, artifacts = registry.position, len(registry)
     printer.document(
         "rebuilt/1",

@@ -90,9 +90,9 @@ def verify(
             check_signature(name, content, key)
     with place.reading() as reading:
         ids = [find_id(reading.view, name) for name in each_name(names)]
-        with progress("Verifying", "segments of the log" if no_blobs else "artifacts") as told:
+        with progress("Verifying", unit="segments of the log" if no_blobs else "artifacts") as step:
             found = reading.registry.verify(
-                told,
+                step.at,
                 jobs=jobs or -1,
                 since=since or None,
                 blobs=not no_blobs,
