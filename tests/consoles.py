@@ -21,6 +21,7 @@ CHANGING = (
     (r"\b\d+s\b|\b\d+[mhdy](?= ago)", "AGE"),
     (r"\S+[/\\]binaries", "FOLDER/binaries"),
     (r"sklearn==[\w.]+", "VERSION"),
+    (r"refers to .*", "refers to NAMES"),  # modules within libraries move
     (r" {2,}", "  "),
 )
 """What other machines, releases of other libraries and other days print otherwise."""
