@@ -1,4 +1,4 @@
-"""Objects to bytes and back: joblib, npy, pickle, cloudpickle, and formats by plug-ins."""
+"""Objects to bytes and back: npy, joblib, pickle, cloudpickle, libraries' own formats, and plug-ins."""
 
 from chainfold.serializers.choice import (
     available_formats,

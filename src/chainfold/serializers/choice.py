@@ -6,13 +6,20 @@ from typing import Any
 from chainfold.errors import SerializationError
 from chainfold.serializers.cloudpickle_format import CloudpickleSerializer
 from chainfold.serializers.joblib_format import JoblibSerializer
+from chainfold.serializers.libraries import OWN_FORMATS, own_formats
 from chainfold.serializers.noting import noted
 from chainfold.serializers.numpy_format import NumpySerializer
 from chainfold.serializers.origin import format_version
 from chainfold.serializers.pickle_format import PickleSerializer, refers_to_main
 from chainfold.serializers.pickle_globals import Globals, load_held
 from chainfold.serializers.plugins import Plugins
-from chainfold.serializers.protocol import MissingLibraryError, Serialized, Serializer, describe, type_name
+from chainfold.serializers.protocol import (
+    MissingLibraryError,
+    Serialized,
+    Serializer,
+    describe,
+    type_name,
+)
 
 _NUMPY, _JOBLIB, _PICKLE, _CLOUDPICKLE = (
     NumpySerializer(),
@@ -20,11 +27,20 @@ _NUMPY, _JOBLIB, _PICKLE, _CLOUDPICKLE = (
     PickleSerializer(),
     CloudpickleSerializer(),
 )
-_BUILT_IN: dict[str, Serializer] = {
-    builtin.name: builtin for builtin in (_NUMPY, _JOBLIB, _PICKLE, _CLOUDPICKLE)
+_GENERAL: tuple[Serializer, ...] = (_NUMPY, _JOBLIB, _PICKLE, _CLOUDPICKLE)
+_BUILT_IN = {builtin.name: builtin for builtin in (*_GENERAL, *OWN_FORMATS)}
+_SYNONYMS = {
+    "numpy": "numpy_npy",
+    "npy": "numpy_npy",
+    "sklearn": "joblib",
+    "pkl": "pickle",
+    "pytorch": "torch",
+    "pandas": "pandas_arrow",
+    "scipy": "scipy_npz",
 }
-_SYNONYMS = {"numpy": "numpy_npy", "npy": "numpy_npy", "sklearn": "joblib", "pkl": "pickle"}
 """Other names for the same bytes, in hints and in the records of other registries."""
+_WIDER = {"torch": "torch_module"}
+"""Formats that a hint stands for as well, when the one of its name cannot hold the object."""
 _VARIANTS: dict[str, Serializer] = {"joblib+zlib": JoblibSerializer(compress=True)}
 """Hints for other bytes of a format: the record says the format, whose reader takes them too."""
 
@@ -59,8 +75,9 @@ def unregister_serializer(name: str) -> None:
 def serialize(obj: Any, format_hint: str | None = None) -> Serialized:
     """The object as bytes, such that loading them gives the same type with the same behaviour.
 
-    Without a hint: the first plug-in that accepts it, then npy, joblib or pickle by its class; cloudpickle
-    when that fails or when the bytes could be loaded by this script only.
+    Without a hint: the first plug-in that accepts it, then npy, its library's own format where that gives it
+    back as it is, joblib or pickle by its class; cloudpickle when that fails or when the bytes could be
+    loaded by this script only.
 
     Args:
         obj: Anything.
@@ -71,12 +88,7 @@ def serialize(obj: Any, format_hint: str | None = None) -> Serialized:
             without a hint. The message names the object's class and the reason.
     """
     if format_hint is not None:
-        serializer = _hinted(format_hint)
-        try:
-            data, names = _bytes(serializer, obj)
-        except Exception as error:
-            suggestion = _suggestion(serializer, obj, error)
-            raise _refusal(obj, error, f"as {serializer.name}", suggestion) from error
+        serializer, data, names = _as_hinted(obj, _hinted(format_hint))
     else:
         try:
             serializer, data, names = _chosen(obj)
@@ -129,6 +141,17 @@ def deserialize(data: bytes, format: str, *, named: Globals | None = None) -> An
         raise SerializationError(f"{cannot}: {describe(error)}. {_advice(error)}") from error
 
 
+def _as_hinted(obj: Any, serializer: Serializer) -> tuple[Serializer, bytes, list[str]]:
+    try:
+        return serializer, *_bytes(serializer, obj)
+    except Exception as error:
+        wider = _BUILT_IN.get(_WIDER.get(serializer.name, ""))
+        if wider is not None and wider.accepts(obj):
+            return _as_hinted(obj, wider)
+        suggestion = _suggestion(serializer, obj, error)
+        raise _refusal(obj, error, f"as {serializer.name}", suggestion) from error
+
+
 def _chosen(obj: Any) -> tuple[Serializer, bytes, list[str]]:
     for plugin in _plugins.all():
         if _accepted(plugin, obj):
@@ -138,6 +161,11 @@ def _chosen(obj: Any) -> tuple[Serializer, bytes, list[str]]:
                 raise ValueError(f"its plug-in {plugin.name!r} fails: {describe(error)}") from error
     if _NUMPY.accepts(obj):
         return _NUMPY, _NUMPY.dumps(obj), []
+    for own in own_formats(obj):
+        try:
+            return own, *_bytes(own, obj)
+        except Exception:  # noqa: BLE001, S112 - it cannot hold this one, or is not installed: pickle can
+            continue
     preferred = _JOBLIB if _JOBLIB.accepts(obj) else _PICKLE
     try:
         data, names = preferred.noted(obj)

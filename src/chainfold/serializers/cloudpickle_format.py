@@ -19,6 +19,7 @@ class CloudpickleSerializer:
 
     name = "cloudpickle"
     extension = "pkl"
+    runs_code = True
 
     def accepts(self, obj: Any) -> bool:  # noqa: ARG002 - the last resort, never chosen by type
         """Never: it is taken when pickle fails, or when somebody asks for it."""

@@ -53,6 +53,7 @@ class JoblibSerializer:
 
     name = "joblib"
     extension = "joblib"
+    runs_code = True
 
     def __init__(self, *, compress: bool = False) -> None:
         self._compress = compress

@@ -1,10 +1,14 @@
 """numpy arrays as npy: `numpy.load` reads the file, and no byte of it can run code."""
 
+import ast
 import io
 import sys
-from typing import Any
+from typing import Any, Final
 
 from chainfold.serializers.protocol import module_of, require, type_name
+
+_UTF8_VERSION: Final = 3
+"""From this version of npy on the header is UTF-8."""
 
 
 class NumpySerializer:
@@ -44,10 +48,12 @@ class NumpySerializer:
         """The array, in memory of its own. Nothing in the bytes is unpickled.
 
         Raises:
-            ValueError: When the bytes are not an npy file, or one of objects.
+            ValueError: When the bytes are not an npy file, or one of objects, or not as many as its header
+                says: nothing is allocated that the file could not fill.
         """
         npy = require("numpy", "numpy").lib.format
         # The limit guards against headers by strangers; this one is as long as the array's dtype asks.
+        _check_size(data, npy)
         return npy.read_array(io.BytesIO(data), allow_pickle=False, max_header_size=max(len(data), 10_000))
 
 
@@ -86,3 +92,28 @@ def _survives(dtype: Any, npy: Any) -> bool:
         return bool(npy.descr_to_dtype(npy.dtype_to_descr(dtype)) == dtype)
     except (TypeError, ValueError):  # fields that overlap or are out of order
         return False
+
+
+def _check_size(data: bytes, npy: Any) -> None:
+    """Nothing, if the bytes are as many as the header says.
+
+    Source: the format's description in `numpy.lib.format`.
+
+    Raises:
+        ValueError: If they are not, or there is no header.
+    """
+    major = npy.read_magic(io.BytesIO(data))[0]
+    start = npy.MAGIC_LEN + (2 if major == 1 else 4)
+    end = start + int.from_bytes(data[npy.MAGIC_LEN : start], "little")
+    header = ast.literal_eval(
+        data[start:end].decode("utf-8" if major >= _UTF8_VERSION else "latin-1").strip()
+    )
+    if not isinstance(header, dict):
+        raise ValueError("not an npy file: its header is no dict")  # noqa: TRY004 - the bytes are wrong
+    expected = npy.descr_to_dtype(header["descr"]).itemsize
+    for side in header["shape"]:
+        if type(side) is not int or side < 0:
+            raise ValueError(f"not an npy file: {side!r:.20} cannot be the length of a side")
+        expected *= side
+    if expected != len(data) - end:
+        raise ValueError(f"the array's header asks for {expected:,} bytes, and there are {len(data) - end:,}")

@@ -11,6 +11,7 @@ class PickleSerializer:
 
     name = "pickle"
     extension = "pkl"
+    runs_code = True
 
     def accepts(self, obj: Any) -> bool:  # noqa: ARG002 - it is for what no other format is for
         """Always."""

@@ -99,6 +99,8 @@ class Plugins:
             raise InvalidInputError(f"the name of a serializer is a printable text, not {name!r}")
         if not isinstance(extension, str) or not _EXTENSION.match(extension):
             raise InvalidInputError(f"{extension!r} cannot end the names of files of the serializer {name!r}")
+        if not isinstance(getattr(plugin, "runs_code", True), bool):
+            raise InvalidInputError(f"runs_code of the serializer {name!r} must be True or False")
         if name in self._reserved:
             raise InvalidInputError(f"the format {name!r} is built in: a plug-in cannot take its name")
         if name in self._by_hand or name in (self._installed or {}):
