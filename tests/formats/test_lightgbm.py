@@ -110,7 +110,7 @@ def by_hand(y_true: Any, y_pred: Any) -> Any:
     [
         Own(**SMALL).fit(X, Y),
         lgb.LGBMRegressor(**SMALL, objective=by_hand).fit(X, Y),
-        lgb.LGBMRegressor(**{**SMALL, "random_state": np.random.RandomState(0)}),  # noqa: NPY002 - users do
+        lgb.LGBMRegressor(**{**SMALL, "random_state": np.random.RandomState(0)}),
     ],
     ids=["subclass", "objective", "random state"],
 )
@@ -143,7 +143,9 @@ def test_damaged_documents(document: bytes) -> None:
         pack({}),
         pack({"object.json": b"{}"}),
         pack({"object.json": unpack(SAMPLE)["object.json"]}),
-        pack({**unpack(SAMPLE), "object.json": unpack(SAMPLE)["object.json"].replace(b"LGBMRegressor", b"os")}),
+        pack(
+            {**unpack(SAMPLE), "object.json": unpack(SAMPLE)["object.json"].replace(b"LGBMRegressor", b"os")}
+        ),
     ],
 )
 def test_files_made_to_hurt(data: bytes) -> None:

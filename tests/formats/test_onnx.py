@@ -72,7 +72,7 @@ def test_onnx_reads_the_file() -> None:
     onnx.checker.check_model(onnx.load_model_from_string(done.data))
     assert not runs_code("onnx")
     assert serialize(model.graph).format == "pickle"
-    with pytest.raises(SerializationError, match="onnx holds onnx.ModelProto"):
+    with pytest.raises(SerializationError, match=r"onnx holds onnx\.ModelProto"):
         serialize(model.graph, "onnx")
 
 
@@ -96,5 +96,3 @@ def test_damage(name: str, data: st.DataObject) -> None:
 def test_strangers(data: bytes) -> None:
     with pytest.raises(SerializationError, match="onnx"):
         deserialize(data, "onnx")
-
-

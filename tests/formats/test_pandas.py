@@ -17,7 +17,19 @@ from tests.formats.laws import came_back, check_processes, check_refused, damage
 from chainfold.errors import SerializationError
 from chainfold.serializers import deserialize, runs_code, serialize
 
-DTYPES: Final = ["f8", "f4", "f2", "i8", "i4", "i1", "u8", "?", "datetime64[ns]", "datetime64[s]", "timedelta64[ms]"]
+DTYPES: Final = [
+    "f8",
+    "f4",
+    "f2",
+    "i8",
+    "i4",
+    "i1",
+    "u8",
+    "?",
+    "datetime64[ns]",
+    "datetime64[s]",
+    "timedelta64[ms]",
+]
 
 
 def attributed() -> Any:

@@ -109,7 +109,9 @@ def test_what_could_run_code_is_refused(obj: Any, words: str) -> None:
         serialize(obj, "skops")
 
 
-FOREST: Final = serialize(RandomForestRegressor(1, max_depth=2, random_state=0, n_jobs=1).fit(X, Y), "skops").data
+FOREST: Final = serialize(
+    RandomForestRegressor(1, max_depth=2, random_state=0, n_jobs=1).fit(X, Y), "skops"
+).data
 
 
 @given(damaged(FOREST))

@@ -16,7 +16,9 @@ from chainfold.errors import SerializationError
 from chainfold.serializers import runs_code, serialize
 from chainfold.serializers.archive import pack, unpack
 
-KINDS: Final = [f"{kind}_{shape}" for kind in ("csr", "csc", "bsr", "coo", "dia") for shape in ("matrix", "array")]
+KINDS: Final = [
+    f"{kind}_{shape}" for kind in ("csr", "csc", "bsr", "coo", "dia") for shape in ("matrix", "array")
+]
 DTYPES: Final = ["f8", "f4", "i8", "i1", "u2", "c16", "?"]
 DENSE: Final = st.sampled_from(DTYPES).flatmap(
     lambda dtype: arrays(dtype, array_shapes(min_dims=2, max_dims=2, max_side=5))
@@ -112,7 +114,9 @@ def replaced(member: str, array: Any) -> bytes:
         replaced("format.npy", np.array("coo")),
         replaced("format.npy", np.array([1, None], dtype=object)),
         replaced("extra.npy", np.array(1)),
-        pack({**unpack(SAMPLE), "data.npy": unpack(SAMPLE)["data.npy"].replace(b"(3,)", b"(999999999999,)", 1)}),
+        pack(
+            {**unpack(SAMPLE), "data.npy": unpack(SAMPLE)["data.npy"].replace(b"(3,)", b"(999999999999,)", 1)}
+        ),
     ],
 )
 def test_files_made_to_hurt(data: bytes) -> None:

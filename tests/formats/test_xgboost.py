@@ -23,7 +23,9 @@ X: Final = np.random.default_rng(0).normal(size=(60, 4))
 Y: Final = X[:, 0] - X[:, 3]
 UP: Final = (X[:, 1] > 0).astype(int)
 SMALL: Final = {"n_estimators": 3, "max_depth": 2, "n_jobs": 1, "random_state": 0}
-TABLE: Final = pd.DataFrame(X, columns=list("pqrs")).assign(kind=pd.Categorical(np.where(X[:, 0] > 0, "u", "v")))
+TABLE: Final = pd.DataFrame(X, columns=list("pqrs")).assign(
+    kind=pd.Categorical(np.where(X[:, 0] > 0, "u", "v"))
+)
 
 
 def samples() -> dict[str, Any]:
@@ -163,7 +165,9 @@ def test_damaged_documents(document: bytes) -> None:
         pack({}),
         pack({"object.json": b"{}"}),
         pack({"object.json": unpack(SAMPLE)["object.json"]}),
-        pack({**unpack(SAMPLE), "object.json": unpack(SAMPLE)["object.json"].replace(b"XGBRegressor", b"os")}),
+        pack(
+            {**unpack(SAMPLE), "object.json": unpack(SAMPLE)["object.json"].replace(b"XGBRegressor", b"os")}
+        ),
     ],
 )
 def test_files_made_to_hurt(data: bytes) -> None:

@@ -27,10 +27,11 @@ _DTYPES: Final = frozenset(
 class TorchSerializer:
     """Modules whose classes can be imported, on the CPU, of dense tensors, parametrised by plain data.
 
-    What `pickle` would keep of a module is kept, and nothing else is accepted: hooks, script modules,
-    parametrisations, tensors that share memory without being one, attributes of other classes are refused.
+    What `pickle` would keep of a module is kept, and nothing else is accepted: hooks that cannot be imported,
+    script modules, parametrisations, tensors that share memory without being one and attributes of other
+    classes are refused.
 
-    Deterministic: equal modules give equal bytes, in every process.
+    Deterministic: equal modules give equal bytes, in every process; torch numbers hooks as it meets them.
 
     Args:
         foreign: Also modules of classes from outside torch. Loading these imports the modules that the file

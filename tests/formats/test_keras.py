@@ -1,0 +1,125 @@
+"""Keras models as `.keras`: what comes back is what was; lambdas and strangers are refused."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from tests.formats.laws import came_back, check_processes, check_refused, damaged, strangers
+
+from chainfold import ArtifactRegistry, UntrustedError
+from chainfold.errors import SerializationError
+from chainfold.serializers import deserialize, runs_code, serialize
+from chainfold.serializers.archive import pack, unpack
+
+X: Final = np.linspace(-1, 1, 48, dtype=np.float32).reshape(12, 4)
+Y: Final = X.sum(axis=1)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubling(keras.layers.Layer):  # type: ignore[misc] # keras has no types
+    """A layer of one's own that Keras knows."""
+
+    def call(self, x: Any) -> Any:
+        return x * 2
+
+
+def dense(*, trained: bool = False) -> Any:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(1)])
+    if trained:
+        model.compile("adam", "mse", metrics=["mae"])
+        model.fit(X, Y, epochs=2, verbose=0)
+    return model
+
+
+def functional() -> Any:
+    keras.utils.set_random_seed(1)
+    start = keras.Input((4,))
+    shared = keras.layers.Dense(4, name="shared")
+    joined = keras.layers.Add()([shared(start), shared(keras.layers.BatchNormalization()(start))])
+    return keras.Model(start, [keras.layers.Dense(1)(joined), Doubling()(joined)])
+
+
+def samples() -> dict[str, Any]:
+    return {"dense": dense(), "trained": dense(trained=True), "functional": functional()}
+
+
+def predicted(model: Any) -> list[bytes]:
+    found = model.predict(X, verbose=0)
+    return [each.tobytes() for each in (found if isinstance(found, list) else [found])]
+
+
+def test_what_comes_back_is_what_was() -> None:
+    for name, model in samples().items():
+        again = came_back(model, "keras")
+        assert predicted(again) == predicted(model), name
+        assert [each.name for each in again.layers] == [each.name for each in model.layers]
+
+
+def test_training_goes_on_as_it_would_have() -> None:
+    model = dense(trained=True)
+    again = came_back(model, "keras")
+    for each in (model, again):
+        each.fit(X, Y, epochs=2, shuffle=False, verbose=0)
+    assert predicted(again) == predicted(model)
+
+
+def test_other_processes(tmp_path: Path) -> None:
+    check_processes("tests.formats.test_keras", tmp_path, equally_made=False)
+
+
+def test_a_lambda_is_refused() -> None:
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Lambda(lambda x: x + 1)])
+    with pytest.raises(SerializationError):
+        serialize(model, "keras")
+
+
+def test_a_lambda_in_a_file_does_not_run(tmp_path: Path) -> None:
+    """Also when somebody else has written it: safe mode is on."""
+    path = tmp_path / "lambda.keras"
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Lambda(lambda x: x + 1)])
+    model.save(path)
+    with pytest.raises(SerializationError):
+        deserialize(path.read_bytes(), "keras")
+
+
+@pytest.mark.parametrize("module", ["os", "subprocess", "builtins"])
+def test_a_class_that_is_no_layer_is_refused(module: str) -> None:
+    members = unpack(serialize(dense()).data)
+    config = msgspec.json.decode(members["config.json"])
+    layer = next(each for each in config["config"]["layers"] if each["class_name"] == "Dense")
+    layer |= {"module": module, "class_name": "system", "registered_name": None}
+    members["config.json"] = msgspec.json.encode(config)
+    with pytest.raises(SerializationError, match="could not be deserialized"):
+        deserialize(pack(members), "keras")
+
+
+@settings(deadline=None, max_examples=50)
+@given(damaged(serialize(dense()).data))
+def test_damage_is_an_error(data: bytes) -> None:
+    check_refused(data, "keras")
+
+
+@pytest.mark.parametrize("data", [*strangers()])
+def test_strangers_are_refused(data: bytes) -> None:
+    with pytest.raises(SerializationError):
+        deserialize(data, "keras")
+
+
+def test_the_policy_decides(tmp_path: Path) -> None:
+    """What this dataset registered is loaded; what others did is not: Keras imports what it names."""
+    assert runs_code("keras")
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    with ArtifactRegistry(theirs, "d") as registry:
+        one = registry.register(dense(), "p:0", "model")
+        two = registry.register(registry.load("p:0"), "p:1", "model")
+        assert (one.path, one.format) == (two.path, "keras")
+        manifest = registry.export_to_manifest()
+    with ArtifactRegistry(ours, "d") as registry:
+        registry.import_from_manifest(manifest, theirs)
+        with pytest.raises(UntrustedError, match="keras"):
+            registry.load("p:0")

@@ -1,0 +1,251 @@
+"""torch modules as safetensors: what comes back is what was, and nothing of a file runs that must not."""
+
+import os
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.formats.laws import came_back, check_processes, check_refused, damaged, strangers
+from torch import nn
+
+from chainfold import ArtifactRegistry, UntrustedError
+from chainfold.errors import SerializationError
+from chainfold.serializers import deserialize, runs_code, serialize
+
+X: Final = torch.linspace(-1, 1, 24).reshape(6, 4)
+
+
+class Own(nn.Module):  # type: ignore[misc] # torch is not installed where types are checked
+    """A module of a class from outside torch."""
+
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.width = width
+        self.first = nn.Linear(4, width)
+        self.register_buffer("seen", torch.tensor([1, 2, 3]))
+
+    def forward(self, x: Any) -> Any:
+        return torch.relu(self.first(x)).sum(dim=1) * self.width
+
+
+class Tied(nn.Module):  # type: ignore[misc] # likewise
+    """One parameter under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(4, 4)
+        self.two = nn.Linear(4, 4)
+        self.two.weight = self.one.weight
+
+    def forward(self, x: Any) -> Any:
+        return self.two(self.one(x))
+
+
+def samples() -> dict[str, Any]:
+    torch.manual_seed(0)
+    frozen = nn.Linear(4, 2)
+    frozen.weight.requires_grad_(False)
+    return {
+        "linear": nn.Linear(4, 2),
+        "frozen": frozen,
+        "layers": nn.Sequential(
+            nn.Linear(4, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1)
+        ).eval(),
+        "half": nn.Linear(4, 2).to(torch.bfloat16),
+        "attention": nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(),
+        "recurrent": nn.LSTM(4, 3, num_layers=2),
+        "pictures": nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 2, 2), nn.Flatten()),
+        "own": Own(5),
+        "tied": Tied(),
+    }
+
+
+def first(found: Any) -> Any:
+    return found[0] if isinstance(found, tuple) else found
+
+
+def test_what_comes_back_is_what_was() -> None:
+    for name, module in samples().items():
+        again = came_back(module, "torch_module" if name in {"own", "tied"} else "torch")
+        x = X.to(next(module.parameters()).dtype)
+        assert torch.equal(first(again(x)), first(module(x))), name
+        assert again.training == module.training
+        assert str(again) == str(module)
+        ours, theirs = dict(module.named_parameters()), dict(again.named_parameters())
+        assert list(ours) == list(theirs)
+        assert all(ours[key].requires_grad == theirs[key].requires_grad for key in ours)
+        state = module.state_dict()
+        assert list(state) == list(again.state_dict())
+        assert all(torch.equal(state[key], tensor) for key, tensor in again.state_dict().items())
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    st.sampled_from([nn.ReLU, nn.Tanh, nn.GELU]),
+    st.sampled_from([torch.float32, torch.float64, torch.float16]),
+    st.booleans(),
+)
+def test_layers_of_all_widths(widths: list[int], activation: Any, dtype: Any, has_bias: bool) -> None:  # noqa: FBT001 - drawn
+    pairs = zip([4, *widths], widths, strict=False)
+    layers = [each for a, b in pairs for each in (nn.Linear(a, b, bias=has_bias, dtype=dtype), activation())]
+    module = nn.Sequential(*layers)
+    again = came_back(module, "torch")
+    assert torch.equal(again(X.to(dtype)), module(X.to(dtype)))
+
+
+def test_other_processes(tmp_path: Path) -> None:
+    check_processes("tests.formats.test_torch", tmp_path)
+
+
+def test_what_is_tied_stays_tied() -> None:
+    again = came_back(Tied(), "torch_module")
+    assert again.two.weight is again.one.weight
+    with torch.no_grad():
+        again.one.weight.fill_(7)
+    assert again.two.weight.max() == 7
+
+
+def test_training_goes_on_as_it_would_have() -> None:
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    again = came_back(module, "torch")
+    for each in (module, again):
+        optimizer = torch.optim.SGD(each.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            each(X).square().mean().backward()
+            optimizer.step()
+    assert torch.equal(module(X), again(X))
+
+
+def hooked() -> nn.Module:
+    module = nn.Linear(4, 2)
+    module.register_forward_hook(lambda *_: None)
+    return module
+
+
+def shared() -> nn.Module:
+    module = nn.Linear(4, 2)
+    module.bias = nn.Parameter(module.weight.data[:, 0])
+    return module
+
+
+def with_views() -> nn.Module:
+    module = nn.Module()
+    whole = torch.arange(6.0)
+    module.register_buffer("a", whole[:3])
+    module.register_buffer("b", whole[3:])
+    return module
+
+
+def normed() -> nn.Module:
+    module: nn.Module = torch.nn.utils.parametrizations.weight_norm(nn.Linear(4, 2))
+    return module
+
+
+@pytest.mark.parametrize("make", [hooked, shared, with_views, normed])
+def test_what_the_format_does_not_hold_is_refused(make: Any) -> None:
+    """Never kept in part: pickle takes it, or nothing does."""
+    with pytest.raises(SerializationError):
+        serialize(make(), "torch")
+    try:
+        done = serialize(make())
+    except SerializationError:
+        return
+    assert done.format not in {"torch", "torch_module"}
+
+
+def test_a_hook_that_can_be_imported_is_kept() -> None:
+    module = nn.Linear(4, 2)
+    module.register_forward_hook(print)
+    again = came_back(module, "torch_module")
+    assert list(again._forward_hooks.values()) == [print]
+
+
+def with_document(data: bytes, change: Any) -> bytes:
+    """A safetensors file whose metadata says something else."""
+    size = int.from_bytes(data[:8], "little")
+    header = msgspec.json.decode(data[8 : 8 + size])
+    header["__metadata__"]["chainfold"] = change(header["__metadata__"]["chainfold"])
+    text = msgspec.json.encode(header)
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data[8 + size :]
+
+
+@pytest.mark.parametrize("format", ["torch", "torch_module"])
+@pytest.mark.parametrize(
+    "name", ["os:_Environ", "subprocess:Popen", "builtins:dict", "tests.formats.laws:Any", "no.such:C"]
+)
+def test_only_modules_are_made(format: str, name: str) -> None:  # noqa: A002 - the record's own word
+    data = with_document(
+        serialize(nn.ReLU()).data, lambda text: text.replace("torch.nn.modules.activation:ReLU", name)
+    )
+    with pytest.raises(SerializationError):
+        deserialize(data, format)
+
+
+def test_a_class_from_outside_is_not_made_by_the_format_that_runs_no_code() -> None:
+    with pytest.raises(SerializationError):
+        deserialize(serialize(Own()).data, "torch")
+    assert not runs_code("torch")
+    assert runs_code("torch_module")
+
+
+def test_functions_are_torch_s_own() -> None:
+    """What an activation is, is a name in the file: no other function is found by it."""
+    encoder = nn.TransformerEncoderLayer(4, 2, 8)
+    data = serialize(encoder).data
+    assert b"torch.nn.functional:relu" in data
+    for name in ("os:system", "torch.nn.functional:torch", "torch.nn.functional:_verify_batch_size"):
+        with pytest.raises(SerializationError):
+            deserialize(
+                with_document(data, lambda text, name=name: text.replace("torch.nn.functional:relu", name)),
+                "torch",
+            )
+
+
+SAMPLE: Final = serialize(nn.Sequential(nn.Linear(4, 2), nn.ReLU())).data
+
+
+@settings(deadline=None)
+@given(damaged(SAMPLE))
+def test_damage_is_an_error(data: bytes) -> None:
+    check_refused(data, "torch")
+
+
+@pytest.mark.parametrize("data", [*strangers()])
+def test_strangers_are_refused(data: bytes) -> None:
+    for name in ("torch", "torch_module"):
+        with pytest.raises(SerializationError):
+            deserialize(data, name)
+
+
+def test_the_policy_decides(tmp_path: Path) -> None:
+    """Imported, a module of torch's own is loaded by every policy, another by none but `all`."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    with ArtifactRegistry(theirs, "d") as registry:
+        registry.register(nn.Linear(4, 2), "p:0", "model")
+        registry.register(Own(), "p:1", "model")
+        assert isinstance(registry.load("p:1"), Own)
+        manifest = registry.export_to_manifest()
+    with ArtifactRegistry(ours, "d") as registry:
+        registry.import_from_manifest(manifest, theirs)
+    for policy in ("registered", "listed", "none"):
+        with ArtifactRegistry(ours, "d", trust=policy) as registry:
+            assert isinstance(registry.load("p:0"), nn.Linear)
+            with pytest.raises(UntrustedError, match="torch_module"):
+                registry.load("p:1")
+    assert os.environ.get("CHAINFOLD_TRUST") is None
+
+
+def test_registering_what_was_loaded_is_the_same_blob(tmp_path: Path) -> None:
+    with ArtifactRegistry(tmp_path, "d") as registry:
+        one = registry.register(nn.Linear(4, 2), "p:0", "model")
+        two = registry.register(registry.load("p:0"), "p:1", "model")
+        assert (one.path, one.format) == (two.path, "torch")
