@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 SOAK_STAMP := $(VENV)/.soak-installed
 NIRS4ALL_VENV ?= .venv-nirs4all
 NIRS4ALL_STAMP := $(NIRS4ALL_VENV)/.installed
+FRAMEWORKS_VENV ?= .venv-frameworks
+FRAMEWORKS_STAMP := $(FRAMEWORKS_VENV)/.installed
 SECONDS ?= 3600
 BENCH_VENV ?= .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
@@ -13,7 +15,7 @@ SIZES ?= 1000000
 BENCH ?=
 WORKSPACE ?= demo-workspace
 
-.PHONY: help demo test test-nirs4all lint format bench bench-large soak clean
+.PHONY: help demo test test-frameworks test-nirs4all lint format bench bench-large soak clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/'
@@ -39,6 +41,15 @@ lint: $(STAMP)  ## run the linters and the type checks only
 format: $(STAMP)  ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+$(FRAMEWORKS_STAMP): pyproject.toml tests/formats/requirements.txt
+	$(PYTHON) -m venv $(FRAMEWORKS_VENV)
+	$(FRAMEWORKS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/formats/requirements.txt
+	$(FRAMEWORKS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $(FRAMEWORKS_STAMP)
+
+test-frameworks: $(FRAMEWORKS_STAMP)  ## try the formats of torch, keras, xgboost, lightgbm, catboost, onnx and skops with the libraries
+	REQUIRE_FRAMEWORKS=1 KERAS_BACKEND=torch $(FRAMEWORKS_VENV)/bin/python -m pytest tests/formats
 
 $(NIRS4ALL_STAMP): pyproject.toml tests/nirs4all/requirements.txt
 	$(PYTHON) -m venv $(NIRS4ALL_VENV)
@@ -70,4 +81,4 @@ bench-large: $(BENCH_STAMP)  ## the same with 1,000,000 records (hours); SIZES="
 		--runs 1000 10000 100000 --rollbacks 1000 10000 20000 --limit 600 --patience 600 --readme $(BENCH)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(BENCH_VENV) $(NIRS4ALL_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(NIRS4ALL_VENV) $(FRAMEWORKS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -44,7 +44,10 @@ from chainfold.serializers.plugins import Plugins
 
 X = np.random.default_rng(0).normal(size=(60, 8))
 Y = X[:, 0] - X[:, 3]
-BUILT_IN = ("numpy_npy", "joblib", "pickle", "cloudpickle")
+BUILT_IN = (
+    "numpy_npy", "joblib", "pickle", "cloudpickle", "scipy_npz", "pandas_arrow", "torch", "torch_module",
+    "keras", "xgboost", "lightgbm", "catboost", "onnx", "skops",
+)  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -554,8 +557,8 @@ def test_why_loading_failed() -> None:
         deserialize(b"cfractions\nThing\n.", "pickle")
     with pytest.raises(SerializationError, match="the script that registered it"):
         deserialize(b"c__main__\nThing\n.", "pickle")
-    with pytest.raises(SerializationError, match=r"unknown format 'onnx'.*plug-in.*known formats: numpy_npy"):
-        deserialize(b"", "onnx")
+    with pytest.raises(SerializationError, match=r"unknown format 'zarr'.*plug-in.*known formats: numpy_npy"):
+        deserialize(b"", "zarr")
 
 
 # Plug-ins
@@ -643,9 +646,9 @@ def renamed(name: str, **methods: Any) -> Any:
 
 def test_plugins_go_by_the_name_of_their_entry_point(install: Install) -> None:
     install(b=renamed("first"), a=renamed("second"))
-    assert available_formats()[4:] == ("second", "first")
+    assert available_formats()[len(BUILT_IN) :] == ("second", "first")
     register_serializer(renamed("own"))
-    assert available_formats()[4:] == ("own", "second", "first")
+    assert available_formats()[len(BUILT_IN) :] == ("own", "second", "first")
     assert serialize(Fraction(1)).format == "own"
     unregister_serializer("own")
     unregister_serializer("second")
@@ -676,7 +679,7 @@ def test_broken_plugins_break_nothing_else(install: Install) -> None:
         warnings.simplefilter("error")
         assert serialize(1).format == "pickle"
     with pytest.raises(SerializationError, match=r"left out: absent .ImportError: No module named 'torch'"):
-        deserialize(b"", "torch")
+        deserialize(b"", "zarr")
 
 
 def failing(*_: Any) -> Never:
