@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainfold import ArtifactRegistry, NotFoundError
+from chainfold import ArtifactRegistry, CorruptionError, NotFoundError
 from chainfold.proof import model_verifier
-from chainfold.proof.model_verifier import NotProvenError, check
-from chainfold.proof.notes import PrivateKey
+from chainfold.proof.model_verifier import NotCheckedError, NotProvenError, check
+from chainfold.proof.notes import PrivateKey, opened
 
 KEY: Final = PrivateKey("example.com/lab", bytes(range(32)))
 OTHER: Final = PrivateKey("example.com/lab", bytes(32))
@@ -229,7 +229,40 @@ def test_a_file_that_was_swapped_is_found(proof: tuple[Path, str], tmp_path: Pat
     with pytest.raises(NotProvenError, match="is not what was registered"):
         check(told, files=files)
     (files / path).unlink()
-    assert any(f"is not there: {path!r}" in each for each in check(told, files=files))
+    with pytest.raises(NotCheckedError, match="is not there") as missing:  # that is no yes
+        check(told, files=files)
+    assert repr(path) in str(missing.value)
+
+
+def test_notes_are_read_as_strictly_as_the_library_reads_them(proof: tuple[Path, str]) -> None:
+    """A good signature does not help beside a wrong one of the same key, lines that are none, or a crowd."""
+    workspace, text = proof
+    told, key = json.loads(text), PrivateKey("lab/key", bytes(32))
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        note = key.signed(registry.as_of(int(told["checkpoint"].split("\n")[1])).checkpoint())
+    other = PrivateKey("lab/other", bytes(range(32))).signed("another text\n").partition("\n\n")[2]
+    wrong = key.signed("another text\n").partition("\n\n")[2]
+    for extra in ["", other, other * 99, wrong, "nonsense\n", "— lab/key\n", "— lab/key AAAA\n", other * 100]:
+        told["checkpoint"] = note + extra
+        try:
+            body, signatures = opened(told["checkpoint"].encode())
+            is_signed = key.public.has_signed(body, signatures)
+        except CorruptionError:
+            is_signed = False
+        if is_signed:
+            assert check(told, str(key.public))
+        else:
+            with pytest.raises(NotProvenError):
+                check(told, str(key.public))
+        assert is_signed == (extra in ("", other, other * 99))
+
+
+def test_a_log_that_is_not_meant_is_refused(proof: tuple[Path, str]) -> None:
+    """One key may sign several."""
+    told = json.loads(proof[1])
+    assert check(told, log="chainfold/wheat") == check(told)
+    with pytest.raises(NotProvenError, match="not of 'chainfold/oats'"):
+        check(told, log="chainfold/oats")
 
 
 def test_what_is_not_visible_is_not_proven(tmp_path: Path) -> None:

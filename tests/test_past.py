@@ -122,6 +122,11 @@ def test_an_artifacts_events_change_it_and_others_do_not(history: list[Command])
                 before, after = states[entry.position], states[entry.position + 1]
                 if before.get(artifact_id) != after.get(artifact_id):
                     assert entry.position in mine
+            for each in entries_of(registry):  # a run's deletion takes effect with its commit, and is told
+                before, after = states[each.position], states[each.position + 1]
+                if each.event.kind == "run-committed" and artifact_id in before and artifact_id not in after:
+                    took = {one.event.kind for one in registry.events(run=each.run, artifact=artifact_id)}
+                    assert took & {"artifacts-deleted", "dataset-purged"}
 
 
 @settings(max_examples=60)

@@ -597,9 +597,10 @@ def test_what_comes_back_from_a_backup_is_not_believed(workspace: Path, registry
     assert holders(workspace) == []
 
 
+@pytest.mark.parametrize("erases", [False, True])
 @pytest.mark.parametrize("saves", [False, True])
 def test_whoever_opens_it_next_finishes_an_erasure(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, *, saves: bool
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, *, saves: bool, erases: bool
 ) -> None:
     def die(*_: object) -> None:
         raise Crash
@@ -614,6 +615,9 @@ def test_whoever_opens_it_next_finishes_an_erasure(
         assert len(holders(workspace)) == 2
         assert found(registry).params == {"n": 3}
         registry.set_alias("later", ID)  # others may have gone on
+        if erases:  # also with other erasures
+            registry.register([2], "p:other", "model", params={"who": "Eve"}, private=["who"])
+            assert registry.erase_private("p:other") == 1
     with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
         assert holders(workspace) == []
         assert registry.verify().findings == []
@@ -750,3 +754,15 @@ def _do(registry: ArtifactRegistry, act: str, number: int) -> None:
         registry.import_from_manifest(registry.export_to_manifest(private=True), registry.workspace)
     else:
         registry.delete_orphaned_artifacts(dry_run=False)
+
+
+@pytest.mark.parametrize(
+    "params", [[("operator", "Ann")], {b"operator": "Ann"}, {"operator": "Ann"}.items(), "Ann", object()]
+)
+def test_params_that_do_not_tell_what_is_private_are_refused(workspace: Path, params: Any) -> None:
+    """What was to be withheld would be in the log for ever."""
+    with ArtifactRegistry(workspace, "wheat", private=["operator"]) as registry:
+        with pytest.raises(InvalidInputError, match=r"operator.*Give a dict"):
+            registry.register([1], ID, "model", params=params)
+        assert registry.position == 0
+        registry.register([1], ID, "model", params=None)

@@ -101,13 +101,16 @@ def who_took(data: Dataset, record: ArtifactRecord) -> str:
     )
 
 
-def cause_of_end(data: Dataset, row: int, size: int) -> Entry | None:
-    """The event, of the first `size` entries, because of which a registration that was seen is not live."""
+def cause_of_end(data: Dataset, row: int, size: int, deletions: Deletions | None = None) -> Entry | None:
+    """The event, of the first `size` entries, because of which a registration that was seen is not live.
+
+    Who asks for many rows gives the same `deletions` each time.
+    """
     visibility = data.projections.visibility
     removed = visibility.removed_at[row]
     if visibility.visible_from[row] > size or removed > size:
         return None
-    return _cause_of_removal(data, row, removed, Deletions(data))
+    return _cause_of_removal(data, row, removed, deletions or Deletions(data))
 
 
 def item(data: Dataset, row: int, size: int, deletions: Deletions) -> HistoryItem:

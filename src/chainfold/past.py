@@ -10,6 +10,7 @@ from chainfold.ancestry import Lineage, ancestors, descendants
 from chainfold.changes import Diff, diff
 from chainfold.errors import InvalidInputError, NotFoundError
 from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunCommitted
+from chainfold.history import Deletions, cause_of_end
 from chainfold.lookups import Lookups
 from chainfold.markup import card
 from chainfold.private import paths_of
@@ -243,7 +244,11 @@ class Past(Lookups):
         """Registrations of an id, what showed and ended them, and what took their files."""
         projections, size = self._data.projections, self._data.log.size
         visibility, paths, found = projections.visibility, projections.paths, set[int]()
+        deletions = Deletions(self._data)
         for row in projections.ids.rows(artifact_id):
+            ended = cause_of_end(self._data, row, size, deletions)  # a run's deletion ends it with the commit
+            if ended is not None:
+                found.add(ended.position)
             found |= {visibility.positions[row], visibility.visible_from[row] - 1}
             found |= {visibility.removed_at[row] - 1, *paths.sweeps.rows(paths.path_of(row))}
             for path in paths_of(projections.source.decoded(row).record).values():

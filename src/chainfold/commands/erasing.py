@@ -113,16 +113,21 @@ def finish_if_possible(data: Dataset) -> None:
 
 
 def _finish(data: Dataset) -> None:
-    last = data.projections.erasures.last
-    if last is None:
-        return
-    event = data.log.entry(last).event
-    left = [
-        path for path in getattr(event, "paths", ()) if is_path(path) and data.private.size(path) is not None
-    ]
+    left = _left(data)
     if left:
         with data.writing():
             _clear(data, left)
+
+
+def _left(data: Dataset) -> list[str]:
+    """What the last erasure has left: its process died, or the system refused."""
+    last = data.projections.erasures.last
+    if last is None:
+        return []
+    event = data.log.entry(last).event
+    return [
+        path for path in getattr(event, "paths", ()) if is_path(path) and data.private.size(path) is not None
+    ]
 
 
 def _erase_after(data: Dataset, paths: Sequence[str], reason: ErasureReason, cause: Entry | None) -> None:
@@ -138,6 +143,14 @@ def _erase_after(data: Dataset, paths: Sequence[str], reason: ErasureReason, cau
 
 
 def _erase(data: Dataset, paths: Sequence[str], reason: ErasureReason, cause: int | None = None) -> None:
+    """Each erasure begins with what the one before has left: so only the last one's can be left at all."""
+    if not paths:
+        return
+    left = _left(data)
+    if left:
+        with contextlib.suppress(StorageError):
+            _remove(data, left)
+    paths = [*paths, *(path for path in left if data.private.size(path) is not None)]
     for chunk in in_chunks(paths, _PATHS_BYTES, lambda path: len(path) + 3):
         data.append([PrivateErased(chunk, reason, cause)], sync=True)
         _remove(data, chunk)

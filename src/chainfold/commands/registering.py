@@ -1,7 +1,7 @@
 """Registering: from an object and what is said about it to an entry in the log."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,6 +101,7 @@ def draft(
         InvalidInputError: Naming what is wrong.
     """
     check_id(artifact_id)
+    _check_names(artifact_id, params, private)
     if isinstance(depends_on, str):
         raise InvalidInputError(f"depends_on is a list of ids, not the string {depends_on!r}")
     sources = list(depends_on or ())
@@ -121,6 +122,22 @@ def draft(
         params=normalize(params) if params is not None else {},
         meta_config=config,
     )
+
+
+def _check_names(artifact_id: str, params: Any, private: Collection[str]) -> None:
+    """Nothing, if what is private can be told from the names of params.
+
+    Raises:
+        InvalidInputError: If they have none: what was to be withheld would go to the log, for ever.
+    """
+    if params is None or not set(private) - {CUSTOM_NAME}:
+        return
+    if not isinstance(params, Mapping) or not all(isinstance(key, str) for key in params):
+        raise InvalidInputError(
+            f"artifact {artifact_id!r} was not registered: some of its params may be private "
+            f"({', '.join(sorted(private))}), and {type(params).__name__} does not tell which. Give a dict "
+            f"whose keys are texts"
+        )
 
 
 def _config(meta_config: MetaModelConfig) -> MetaModelConfig:

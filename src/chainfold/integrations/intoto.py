@@ -12,6 +12,7 @@ from urllib.parse import quote
 from chainfold.ancestry import Relative
 from chainfold.digest import PREFIX
 from chainfold.errors import InvalidInputError, NotFoundError
+from chainfold.events import ArtifactRegistered
 from chainfold.params import to_wire
 from chainfold.view import RegistryView
 
@@ -20,6 +21,8 @@ PROVENANCE: Final = "https://slsa.dev/provenance/v1"
 BUILD: Final = "urn:x-chainfold:registration:1"
 """The build type: `externalParameters` are what the caller said of the artifact, `internalParameters` what
 was found out about it, `resolvedDependencies` the registrations that it was made from, directly or not."""
+IMPORT: Final = "urn:x-chainfold:import:1"
+"""The build type of what a manifest brought: who built it, and from what, is what the manifest said."""
 _HEX: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -31,7 +34,7 @@ def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
         artifact_id: The artifact.
 
     Raises:
-        NotFoundError: If it is not live.
+        NotFoundError: If it is not live, or its run is open: it may still be rolled back.
         InvalidInputError: If the record has no sha256 digest, as imported ones may have.
     """
     record = view.resolve(artifact_id)
@@ -40,7 +43,10 @@ def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
     itself, *sources = view.lineage(artifact_id)
     registration = itself.registration
     assert registration is not None  # noqa: S101 - it is live
+    if registration.standing == "in open run":
+        raise NotFoundError(f"artifact {artifact_id!r} is not visible yet: commit the run that registered it")
     (entry,) = view.events(registration.position, registration.position + 1)
+    is_imported = isinstance(entry.event, ArtifactRegistered) and entry.event.imported
     told = record.without_private()
     metadata = {"finishedOn": entry.at}
     if registration.run is not None:
@@ -51,7 +57,7 @@ def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
         "predicateType": PROVENANCE,
         "predicate": {
             "buildDefinition": {
-                "buildType": BUILD,
+                "buildType": IMPORT if is_imported else BUILD,
                 "externalParameters": {
                     "artifact_id": artifact_id,
                     "artifact_type": told.artifact_type.value,

@@ -4,7 +4,6 @@ docs/exports.md says what becomes what. The events are plain JSON types: send th
 """
 
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import groupby
@@ -31,7 +30,7 @@ Event = dict[str, Any]
 
 
 def events(view: RegistryView) -> Iterator[Event]:
-    """Each registration of a view as a run of its own, then each deletion; one event at a time.
+    """Each registration of a view as a run of its own, and each deletion, in the order of the log.
 
     A registration has two events: START, and COMPLETE, ABORT (if its run was rolled back, or took it back) or
     RUNNING (if its run is open). Private fields are withheld.
@@ -40,7 +39,9 @@ def events(view: RegistryView) -> Iterator[Event]:
         view: The registry, or a view of the past.
     """
     moment = view.table_moment()
-    versions: Counter[str] = Counter()
+    live: set[str] = set()
+    taken = [row for row in named_rows(moment, "history") if row["standing"] in _TAKEN]
+    taken.sort(key=itemgetter("removed_at", "position"), reverse=True)
     sources = groupby(named_rows(moment, "lineage"), key=itemgetter("position"))
     position, used = next(sources, (None, iter(())))
     for row in named_rows(moment, "history"):
@@ -48,11 +49,14 @@ def events(view: RegistryView) -> Iterator[Event]:
         if position == row["position"]:
             inputs = [_input(view, each) for each in used]
             position, used = next(sources, (None, iter(())))
-        versions[row["artifact_id"]] += 1
-        yield from _registration(view, row, inputs, is_first=versions[row["artifact_id"]] == 1)
-    for row in named_rows(moment, "history"):
-        if row["standing"] in _TAKEN:
-            yield from _deletion(view, row)
+        while taken and taken[-1]["removed_at"] <= row["position"]:
+            live.discard(taken[-1]["artifact_id"])
+            yield from _deletion(view, taken.pop())
+        yield from _registration(view, row, inputs, is_first=row["artifact_id"] not in live)
+        if row["standing"] not in _ENDED:
+            live.add(row["artifact_id"])
+    for row in reversed(taken):
+        yield from _deletion(view, row)
 
 
 def _registration(
@@ -72,7 +76,16 @@ def _registration(
     outputs = [output] if last == "COMPLETE" else []
     run = _run(view, f"registration/{row['position']}", row["run_id"])
     yield _event("START", row["registered_at"], run, _job(view, job), inputs, [])
-    yield _event(last, row["registered_at"], run, _job(view, job), inputs, outputs)
+    when = _given_up(view, row) if last == "ABORT" else row["registered_at"]
+    yield _event(last, when, run, _job(view, job), inputs, outputs)
+
+
+def _given_up(view: RegistryView, row: dict[str, Any]) -> datetime:
+    """When a registration came to nothing: its run took it back, or was rolled back."""
+    closed: Any = view.run_info(row["run_id"]).closed
+    at = row["removed_at"] - 1 if row["removed_at"] is not None else closed
+    (entry,) = view.events(at, at + 1)
+    return datetime.fromisoformat(entry.at)
 
 
 def _deletion(view: RegistryView, row: dict[str, Any]) -> Iterator[Event]:

@@ -1,6 +1,6 @@
 """Check the proof of a model, offline, with nothing but Python (and `cryptography`, to check a signature).
 
-    python model_verifier.py proof.json [--key NAME+ID+BASE64] [--checkpoint FILE] [--files FOLDER]
+    python model_verifier.py proof.json [--key NAME+ID+BASE64] [--log NAME] [--checkpoint FILE] [--files DIR]
 
 This file needs nothing of chainfold: copy it to wherever it is to be believed. It says PROVEN, and what, and
 exits with 0; or NOT PROVEN, and the first thing that does not hold, with 1; or NOT CHECKED, and why it could
@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
+Text = str | None
 FORMAT = "chainfold model proof 1"
 MAX_BYTES = 64 << 20
+MAX_SIGNATURES = 100
 HASH = re.compile(r"[0-9a-f]{64}")
 NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 BOUND = (
@@ -32,6 +34,7 @@ BOUND = (
 )
 UNBOUND = (
     "That nothing else happened: the log may have more about these artifacts. Who has all of it can tell.",
+    "That a source is the registration that was used: an older one of its name, or none, may stand there.",
     "That the log was shown alike to everybody: compare checkpoints with others who keep them.",
     "That what the entries say is true: who acts, and when, is what the writer's machine said.",
     "Who made the checkpoint, unless it is signed with a key that you know, or you have kept it yourself.",
@@ -59,7 +62,7 @@ class NotCheckedError(Exception):
 
 
 def check(
-    proof: Any, key: str | None = None, checkpoint: str | None = None, files: Path | None = None
+    proof: Any, key: Text = None, checkpoint: Text = None, files: Path | None = None, log: Text = None
 ) -> list[str]:
     """Check a proof; what was found, in sentences.
 
@@ -67,27 +70,30 @@ def check(
         proof: The file's JSON, as `loads` gives it.
         key: The public key, `name+id+base64`, that must have signed the checkpoint.
         checkpoint: A checkpoint that was kept: the proof must be against this one.
-        files: A folder of the artifacts' files, to be compared with the digests.
+        files: A folder of the artifacts' files, to be compared with the digests: all must be there.
+        log: The name of the log that is meant, `chainfold/DATASET`: one key may sign several.
 
     Raises:
         NotProvenError: Naming the first thing that does not hold.
-        NotCheckedError: If the key or the kept checkpoint is none, or cryptography is not installed.
+        NotCheckedError: If key or checkpoint is none, a file is not there, or cryptography is not installed.
     """
     public = None if key is None else _key(key)
     kept = None if checkpoint is None else _kept(checkpoint)
     try:
-        return _check(proof, public, kept, files)
+        found = _check(proof, public, kept, log)
+        return found + [_check_file(told, proof["entries"], files) for told in proof["registrations"] if files]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise NotProvenError(f"this is no proof of the form that is known: {error!r:.200}") from error
 
 
-def _check(proof: Any, key: tuple[str, bytes, Any] | None, kept: str | None, files: Path | None) -> list[str]:
+def _check(proof: Any, key: tuple[str, bytes, Any] | None, kept: str | None, log: str | None) -> list[str]:
     _must(isinstance(proof, dict) and proof.get("format") == FORMAT, f"it is not of the format {FORMAT!r}")
     _shaped(proof, PROOF)
     words = proof["proves"], proof["does not prove"]
     _must(words == ([*BOUND], [*UNBOUND]), "its words on what it proves are not those of its format")
     text, below = _note(proof["checkpoint"])
     name, size, root = _head(text)
+    _must(log in (None, name), f"it is of the log {name!r}, not of {log!r}")
     found = [f"the log is {name!r}, of {size} entries, with the root {base64.b64encode(root).decode()}"]
     if key is not None:
         _check_signature(text, below, key)
@@ -107,10 +113,7 @@ def _check(proof: Any, key: tuple[str, bytes, Any] | None, kept: str | None, fil
     _must(_reached(first, registrations) == set(registrations), "there are registrations that were not used")
     used = {each[at] for each in registrations.values() for at in ("position", "shown", "ended", "cause")}
     _must(used - {None} == set(entries), "there are entries that nothing names")
-    found += [_sentence(told, entries) for told in registrations.values()]
-    if files is not None:
-        found += [_check_file(told, entries, files) for told in registrations.values()]
-    return found
+    return found + [_sentence(told, entries) for told in registrations.values()]
 
 
 def loads(data: bytes) -> Any:
@@ -165,6 +168,7 @@ def _note(note: str) -> tuple[str, str]:
 
 def _head(text: str) -> tuple[str, int, bytes]:
     """Name, size and root of a C2SP tlog-checkpoint."""
+    _must(text.count("\n") > 2, "the checkpoint has fewer than three lines")  # noqa: PLR2004 - as C2SP has it
     name, size, root, *rest = text.split("\n")
     _must(bool(name) and bool(rest) and rest[-1] == "" and all(rest[:-1]), "the checkpoint has odd lines")
     _must(NUMBER.fullmatch(size) is not None, f"the checkpoint's size is {size!r:.80}")
@@ -196,6 +200,7 @@ def _key(text: str) -> tuple[str, bytes, Any]:
     except ImportError as error:
         raise NotCheckedError(f"a signature is checked with `pip install cryptography`: {error}") from error
     try:
+        _must(text.count("+") > 1, f"{text.strip()!r:.80} is none")
         name, stated, encoded = text.strip().split("+", 2)
         public = _base64(encoded)
         key_id = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
@@ -206,20 +211,24 @@ def _key(text: str) -> tuple[str, bytes, Any]:
 
 
 def _check_signature(text: str, below: str, key: tuple[str, bytes, Any]) -> None:
-    """C2SP signed-note, Ed25519."""
+    """C2SP signed-note, Ed25519: of the key's signatures none may be wrong."""
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only where it is asked for
 
     name, key_id, public = key
-    for line in below[:-1].split("\n") if below else ():
-        dash, signer, value = line.split(" ")
+    lines = below[:-1].split("\n") if below else []
+    _must(len(lines) <= MAX_SIGNATURES, f"the checkpoint has more than {MAX_SIGNATURES} signatures")
+    is_signed = False
+    for line in lines:
+        dash, signer, value = line.split(" ") if line.count(" ") == 2 else ("", "", "")  # noqa: PLR2004 - as a line is
         signature = _base64(value)
-        if (dash, signer, signature[:4]) == ("—", name, key_id):
+        _must(dash == "—" and bool(signer) and len(signature) > len(key_id), f"no signature: {line!r:.100}")
+        if (signer, signature[:4]) == (name, key_id):
             try:
                 public.verify(signature[4:], text.encode())
             except InvalidSignature:
                 raise NotProvenError("the checkpoint's signature is not of its text") from None
-            return
-    raise NotProvenError(f"the checkpoint is not signed with the key {name!r}")
+            is_signed = True
+    _must(is_signed, f"the checkpoint is not signed with the key {name!r}")
 
 
 def _entry(position: str, told: Any, size: int, root: bytes) -> tuple[int, dict[str, Any]]:
@@ -343,18 +352,16 @@ def _by(entry: Json) -> str:
     return f"at {entry['position']}, {at}, by {actor}"
 
 
-def _check_file(told: Json, entries: dict[int, Json], files: Path) -> str:
-    """Compare a file with the digest that was registered."""
-    name, path = told["artifact_id"], entries[told["position"]]["record"]["path"]
+def _check_file(told: Json, entries: Json, files: Path) -> str:
+    """Compare a file with the digest that was registered; the proof holds."""
+    name, path = told["artifact_id"], json.loads(entries[str(told["position"])]["line"])["record"]["path"]
     _must("\\" not in path and ":" not in path, f"{path!r} is no path below a folder")
     file = files / path
     _must(files.resolve() in file.resolve().parents, f"{path!r} leads out of the folder of files")
     if not file.is_file():
-        return f"the file of {name!r} is not there: {path!r}"
-    digest = hashlib.sha256()
+        raise NotCheckedError(f"the file of {name!r} is not there: {path!r}. Leave out --files for the rest")
     with file.open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
+        digest = hashlib.file_digest(content, "sha256")
     _must(f"sha256:{digest.hexdigest()}" == told["digest"], f"the file {path!r} is not what was registered")
     return f"the file of {name!r} is what was registered: {path!r}"
 
@@ -371,13 +378,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--key", help="the public key that must have signed it: NAME+ID+BASE64")
     parser.add_argument("--checkpoint", type=Path, help="a file with the checkpoint that you have kept")
     parser.add_argument("--files", type=Path, help="folder of the artifacts' files: binaries/DATASET")
+    parser.add_argument("--log", help="the name of the log that you mean: chainfold/DATASET")
     options = parser.parse_args(arguments)
     for stream in sys.stdout, sys.stderr:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names may have what a terminal has not
     try:
         kept = None if options.checkpoint is None else _read(options.checkpoint).decode()
-        found = check(loads(_read(options.proof)), options.key, kept, options.files)
+        found = check(loads(_read(options.proof)), options.key, kept, options.files, options.log)
     except NotProvenError as error:
         _print(sys.stderr, f"NOT PROVEN: {error}")
         return 1
