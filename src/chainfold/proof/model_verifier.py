@@ -81,7 +81,8 @@ def check(
     kept = None if checkpoint is None else _kept(checkpoint)
     try:
         found = _check(proof, public, kept, log)
-        return found + [_check_file(told, proof["entries"], files) for told in proof["registrations"] if files]
+        entries = proof["entries"]
+        return found + [_check_file(told, entries, files) for told in proof["registrations"] if files]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise NotProvenError(f"this is no proof of the form that is known: {error!r:.200}") from error
 
