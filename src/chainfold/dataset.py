@@ -214,12 +214,22 @@ class Dataset(Folded):
         return self.append([started, *events, committed], run=run_id, sync=True)
 
     def sweep(
-        self, paths: Iterable[str], reason: SweepReason, cause: int | None = None
+        self,
+        paths: Iterable[str],
+        reason: SweepReason,
+        cause: int | None = None,
+        step: Callable[[int], object] | None = None,
     ) -> tuple[list[str], int]:
         """Remove files that nothing refers to, after an event that says so is durable, inside `writing`.
 
         What made the files unwanted is durable already, and stands whatever becomes of this: if the system
         refuses, the files stay as orphans, for the collector.
+
+        Args:
+            paths: Which files.
+            reason: Why they are unwanted.
+            cause: Position of the event that made them so.
+            step: Told how many more went, when an event and its files are through: it may end the work there.
 
         Returns:
             The files that were there and went, and their bytes.
@@ -236,6 +246,8 @@ class Dataset(Folded):
                 self.blobs.remove(path)
             gone += names
             size_bytes += size
+            if step is not None:
+                step(len(names))
         self.log.reserve()
         return gone, size_bytes
 
@@ -280,10 +292,16 @@ class Dataset(Folded):
                 self.log.give_up(failure)
             raise
 
-    def sweep_after(self, cause: Entry, paths: Iterable[str], reason: SweepReason) -> None:
+    def sweep_after(
+        self,
+        cause: Entry,
+        paths: Iterable[str],
+        reason: SweepReason,
+        step: Callable[[int], object] | None = None,
+    ) -> None:
         """`sweep` what a durable entry made unwanted; since that stands, a refusal is only warned about."""
         try:
-            self.sweep(paths, reason, cause.position)
+            self.sweep(paths, reason, cause.position, step)
         except StorageError as error:
             warnings.warn(
                 f"{cause.event.kind} at position {cause.position} stands, but files that nothing "

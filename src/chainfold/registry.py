@@ -15,6 +15,7 @@ from chainfold.commands.aliasing import set_alias
 from chainfold.commands.collecting import DependentsPolicy, delete_orphans, delete_pipeline, purge
 from chainfold.commands.erasing import erase_private, finish_if_possible
 from chainfold.commands.importing import import_manifest
+from chainfold.commands.planned import Planned
 from chainfold.commands.registering import (
     check_text,
     draft,
@@ -38,7 +39,7 @@ from chainfold.verify import Progress, Report, verify, verify_artifacts, verify_
 from chainfold.view import RegistryView
 
 
-class ArtifactRegistry(RegistryView):
+class ArtifactRegistry(RegistryView, Planned):
     """The registry of one dataset: register, find, load and delete the artifacts that pipelines fit.
 
     Outside a run each call stands alone and is durable when it returns. Inside `with registry.run():` what is

@@ -3,9 +3,11 @@
 import contextlib
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from chainfold.artifact_ids import named
+from chainfold.commands.plans import Plan, PlannedValue, Step, withheld
 from chainfold.dataset import Dataset, in_chunks
 from chainfold.errors import ChainfoldError, CorruptionError, NotFoundError, StorageError
 from chainfold.events import Entry, ErasureReason, PrivateErased
@@ -16,66 +18,99 @@ _PATHS_BYTES: Final = 48_000
 """Of paths in one event: well below the limit of an entry."""
 
 
-def erase_private(data: Dataset, artifact_id: str, names: Sequence[str] | None) -> int:
+@dataclass(frozen=True)
+class Erasure:
     """Erase what registrations of an id withheld from the log, whatever has become of them.
 
     What a process that died has left of it goes too.
 
-    Returns:
-        How many values were erased.
-
-    Raises:
-        NotFoundError: If no registration of that id withheld such a field.
-        StorageError: If the system refuses; what an event has erased is not read again all the same.
+    Attributes:
+        artifact_id: The id.
+        names: Which fields; None for all that are private.
     """
-    with data.writing():
-        asked: dict[str, None] = {}
+
+    artifact_id: str
+    names: tuple[str, ...] | None = None
+
+    def plan(self, data: Dataset) -> Plan:
+        """See `Request`.
+
+        Raises:
+            NotFoundError: If no registration of that id withheld such a field.
+        """
+        asked: dict[str, PlannedValue] = {}
         known: set[str] = set()
-        for row in data.projections.ids.rows(artifact_id):
+        for row in data.projections.ids.rows(self.artifact_id):
             for field, path in paths_of(data.projections.source.decoded(row).record).items():
-                known.add(field.removeprefix(PARAMS))
-                if names is None or field.removeprefix(PARAMS) in names:
-                    asked[path] = None
-        unknown = sorted(set(names or ()) - known)
+                name = field.removeprefix(PARAMS)
+                known.add(name)
+                if self.names is None or name in self.names:
+                    size = data.private.size(path) or 0  # an event erases it where the file is gone, too
+                    asked[path] = PlannedValue(self.artifact_id, name, path, size)
+        unknown = sorted(set(self.names or ()) - known)
         if unknown or not known:
             what = f"no private field {named(unknown)}" if unknown else "no private fields"
             raise NotFoundError(
-                f"artifact {artifact_id!r} has {what}: what was not marked private when it was registered is "
-                f"in the log, and cannot be erased"
+                f"artifact {self.artifact_id!r} has {what}: what was not marked private when it was "
+                f"registered is in the log, and cannot be erased"
             )
-        pending = [path for path in asked if data.projections.erasures.erased_at(path) is None]
-        if pending:
-            _erase(data, pending, "requested")
+        erased_at = data.projections.erasures.erased_at
+        pending = tuple(value for path, value in asked.items() if erased_at(path) is None)
+        return Plan(self, data.projections.size, values=pending)
+
+    def carry_out(self, data: Dataset, plan: Plan, step: Step | None) -> None:
+        """See `Request`.
+
+        Raises:
+            StorageError: If the system refuses; what an event has erased is not read again all the same.
+        """
+        if plan.values:
+            _erase(data, [value.path for value in plan.values], "requested", step=step)
         else:
             data.secure_log()  # it may be gone by an entry that a power cut would undo
-        _clear(data, files_of(data.private, artifact_id))
-    return len(pending)
+        _clear(data, files_of(data.private, self.artifact_id))
+
+
+def erase_private(data: Dataset, artifact_id: str, names: Sequence[str] | None) -> int:
+    """As `Erasure`, at once.
+
+    Returns:
+        How many values were erased.
+    """
+    with data.writing():
+        request = Erasure(artifact_id, None if names is None else tuple(names))
+        plan = request.plan(data)
+        request.carry_out(data, plan, None)
+    return len(plan.values)
 
 
 def forget(data: Dataset, rows: Iterable[int], reason: ErasureReason, cause: Entry | None) -> None:
-    """Erase what registrations withheld whose files go, inside `writing`; as far as it is there.
-
-    What is the cause is durable, and stands: if the system refuses, it is only warned about.
-    """
-    if not data.files.has_folder(data.private.folder):
-        return
-    paths: list[str] = []
-    for row in rows:
-        withheld = paths_of(data.projections.source.decoded(row).record).values()
-        paths += [path for path in withheld if data.private.size(path) is not None]
-    _erase_after(data, paths, reason, cause)
+    """Erase what registrations withheld whose files go, inside `writing`; as far as it is there."""
+    erase_after(data, [value.path for value in withheld(data, rows)], reason, cause)
 
 
 def sweep_private(data: Dataset, reason: ErasureReason, cause: Entry | None = None) -> None:
-    """Erase all that nothing live and no open run has withheld, inside `writing`.
+    """Erase what `unwanted_private` finds, and remove what was erased, inside `writing`."""
+    unwanted, unknown = unwanted_private(data)
+    erase_after(data, unwanted, reason, cause)
+    clear_if_possible(data, unknown)
+
+
+def unwanted_private(data: Dataset, *, purges: bool = False) -> tuple[list[str], list[str]]:
+    """All that nothing live and no open run has withheld, and files that no entry names or that were erased.
 
     A damaged file, of which that is not known, stays, unless nothing is live.
+
+    Args:
+        data: The dataset.
+        purges: Whether to find what is unwanted when all is purged.
     """
+    unwanted: list[str] = []
+    unknown: list[str] = []
     if not data.files.has_folder(data.private.folder):
-        return
+        return unwanted, unknown
     own = {row for run in data.projections.runs.all_open() for row in run.own.values()}
-    is_empty = not own and not data.projections.totals.at(data.projections.size).artifacts
-    unwanted, unknown = [], []
+    is_empty = purges or (not own and not data.projections.totals.at(data.projections.size).artifacts)
     for path, _ in sorted(data.private.scan()):
         if not is_path(path):
             continue
@@ -87,9 +122,7 @@ def sweep_private(data: Dataset, reason: ErasureReason, cause: Entry | None = No
             and not any(row in own or data.projections.visibility.is_live(row) for row in rows)
         ):
             unwanted.append(path)
-    _erase_after(data, unwanted, reason, cause)
-    with contextlib.suppress(StorageError):
-        _clear(data, unknown)
+    return unwanted, unknown
 
 
 def take_back_private(data: Dataset, records: Sequence[ArtifactRecord]) -> None:
@@ -130,7 +163,15 @@ def _left(data: Dataset) -> list[str]:
     ]
 
 
-def _erase_after(data: Dataset, paths: Sequence[str], reason: ErasureReason, cause: Entry | None) -> None:
+def clear_if_possible(data: Dataset, paths: Sequence[str]) -> None:
+    """Remove those files that were erased, or that no entry names; what is refused is left to others."""
+    if data.files.has_folder(data.private.folder):
+        with contextlib.suppress(StorageError):
+            _clear(data, paths)
+
+
+def erase_after(data: Dataset, paths: Sequence[str], reason: ErasureReason, cause: Entry | None) -> None:
+    """Erase values because of what is durable, and stands: if the system refuses, it is only warned about."""
     try:
         _erase(data, paths, reason, None if cause is None else cause.position)
     except StorageError as error:
@@ -142,7 +183,13 @@ def _erase_after(data: Dataset, paths: Sequence[str], reason: ErasureReason, cau
         )
 
 
-def _erase(data: Dataset, paths: Sequence[str], reason: ErasureReason, cause: int | None = None) -> None:
+def _erase(
+    data: Dataset,
+    paths: Sequence[str],
+    reason: ErasureReason,
+    cause: int | None = None,
+    step: Step | None = None,
+) -> None:
     """Each erasure begins with what the one before has left: so only the last one's can be left at all."""
     if not paths:
         return
@@ -154,6 +201,8 @@ def _erase(data: Dataset, paths: Sequence[str], reason: ErasureReason, cause: in
     for chunk in in_chunks(paths, _PATHS_BYTES, lambda path: len(path) + 3):
         data.append([PrivateErased(chunk, reason, cause)], sync=True)
         _remove(data, chunk)
+        if step is not None:
+            step(len(chunk))
 
 
 def _remove(data: Dataset, paths: Sequence[str]) -> None:

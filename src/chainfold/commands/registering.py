@@ -21,6 +21,7 @@ from chainfold.errors import (
 )
 from chainfold.events import ArtifactRegistered
 from chainfold.grammar import UNPRINTABLE, whole_number, whole_numbers
+from chainfold.history import who_took
 from chainfold.params import normalize
 from chainfold.private import fields, keep, present, withhold
 from chainfold.projections import RunState, Sight
@@ -274,16 +275,28 @@ def repetition(data: Dataset, row: int) -> ArtifactRegistered:
         NotFoundError: If its blob is gone or has changed.
     """
     record = data.record(row)
-    if data.blobs.digest(record.path) != record.content_hash:
-        raise NotFoundError(
-            f"artifact {record.artifact_id!r} cannot be restored: its file {record.path!r} is gone or changed"
-        )
+    refuse_lost(data, record)
     record.created_at = ""
     position = data.projections.visibility.positions[row]
     texts = withhold(record, present(record))
     event = data.registration(record, reused=True, restored_from=position)
     keep(data.private, texts)  # with a salt of its own: who erases one does not take the other's
     return event
+
+
+def refuse_lost(data: Dataset, record: ArtifactRecord) -> None:
+    """Nothing, if the blob of a registration of the past is still there.
+
+    Raises:
+        NotFoundError: If it is gone, which names the event that took it, or has changed.
+    """
+    found = data.blobs.digest(record.path)
+    if found != record.content_hash:
+        why = who_took(data, record) if found is None else "its bytes are not those that were registered"
+        raise NotFoundError(
+            f"artifact {record.artifact_id!r} cannot be restored: its file {record.path!r} is gone or "
+            f"changed: {why}"
+        )
 
 
 def check_open(data: Dataset, run_id: str | None) -> None:

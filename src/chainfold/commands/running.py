@@ -2,10 +2,12 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from chainfold.commands.erasing import forget, sweep_private
+from chainfold.commands.erasing import erase_after, forget, sweep_private
+from chainfold.commands.plans import Plan, Request, Step, planned_artifacts, planned_files, withheld
 from chainfold.commands.registering import open_run
 from chainfold.dataset import Dataset, new_run_id
 from chainfold.errors import BlobNotFoundError, CorruptionError, InvalidInputError, StorageError
@@ -110,20 +112,47 @@ def roll_back(data: Dataset, run_id: str, reason: RollbackReason, detail: str = 
         StorageError: If the system refuses.
     """
     with data.writing():
-        run = open_run(data, run_id)
-        rows, count = run.rows, len(run.own)
-        (entry,) = data.append([RunRolledBack(reason, detail)], run=run_id, sync=True)
-        data.sweep_after(entry, brought_in_vain(data, rows), "rolled-back")
-        forget(data, rows, "rolled-back", entry)
-    return count
+        plan = plan_rollback(data, open_run(data, run_id), None)
+        carry_out_rollback(data, run_id, plan, reason, detail)
+    return len(plan.artifacts)
 
 
-def brought_in_vain(data: Dataset, rows: list[int]) -> Iterator[str]:
-    """Files of rows that nobody but their run ever saw, where no one else brought or saw the file either."""
+def plan_rollback(data: Dataset, run: RunState, request: Request | None) -> Plan:
+    """What goes when an open run is rolled back."""
+    return Plan(
+        request,
+        data.projections.size,
+        artifacts=planned_artifacts(data, sorted(run.own.values())),
+        files=planned_files(data, _brought_in_vain(data, run)),
+        values=withheld(data, run.rows),
+    )
+
+
+def carry_out_rollback(
+    data: Dataset,
+    run_id: str,
+    plan: Plan,
+    reason: RollbackReason,
+    detail: str = "",
+    step: Step | None = None,
+) -> None:
+    """Do what `plan_rollback` has planned, inside `writing`."""
+    (entry,) = data.append([RunRolledBack(reason, detail)], run=run_id, sync=True)
+    data.sweep_after(entry, [file.path for file in plan.files], "rolled-back", step)
+    erase_after(data, [value.path for value in plan.values], "rolled-back", entry)
+
+
+def _brought_in_vain(data: Dataset, run: RunState) -> Iterator[str]:
+    """Files of an open run that nobody else ever saw, where no one else brought or holds them either."""
     paths, visible_from = data.projections.paths, data.projections.visibility.visible_from
-    for row in {paths.file(row): row for row in rows}.values():
+    held = Counter(map(paths.file, run.own.values()))
+    for file, row in {paths.file(row): row for row in run.rows}.items():
         bringer = paths.bringer_of(row)
-        if bringer is not None and visible_from[bringer] == NEVER and not paths.is_needed(row):
+        if (
+            bringer is not None
+            and visible_from[bringer] == NEVER
+            and not paths.is_needed_beside(row, held=held[file])
+        ):
             yield paths.path_of(row)
 
 

@@ -1,14 +1,98 @@
 """Taking back registrations, by events of their own: nothing is erased."""
 
 import warnings
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from chainfold.commands.collecting import deletions
-from chainfold.commands.erasing import forget
-from chainfold.commands.registering import repetition
+import msgspec
+
+from chainfold.artifact_ids import named
+from chainfold.commands.collecting import DependentsPolicy, deletions, dependents_of
+from chainfold.commands.erasing import erase_after, forget
+from chainfold.commands.plans import (
+    Plan,
+    Step,
+    aliases_of,
+    planned_artifacts,
+    planned_files,
+    withheld,
+)
+from chainfold.commands.registering import open_run, refuse_lost, repetition
+from chainfold.commands.running import carry_out_rollback, plan_rollback
 from chainfold.dataset import Dataset
-from chainfold.errors import NotFoundError
+from chainfold.errors import ConflictError, DependentsError, NotFoundError
 from chainfold.events import AnyEvent, ArtifactRegistered, Entry
+from chainfold.projections import RunState, Sight
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Take back what a run registered: an open run is rolled back, a committed one by events of its own.
+
+    What a committed run superseded is registered again; what it deleted stays so, and so do its aliases.
+
+    Attributes:
+        run_id: The run.
+        force: Whether an open run of a living process is rolled back, too.
+        dependents: When live artifacts outside the run were made from what goes: `warn` lets them be,
+            `refuse` refuses.
+    """
+
+    run_id: str
+    force: bool = False
+    dependents: DependentsPolicy = "refuse"
+
+    def plan(self, data: Dataset) -> Plan:
+        """See `Request`. Of a run that was rolled back there is nothing to do.
+
+        Raises:
+            NotFoundError: If there was no such run.
+            DependentsError: With the policy `refuse`, if there are dependents.
+        """
+        run = data.projections.runs.get(self.run_id)
+        if run is None:
+            raise NotFoundError(f"the log of {data.name!r} has no run {self.run_id!r}; see runs()")
+        if run.status == "open":
+            return msgspec.structs.replace(plan_rollback(data, run, self), runs=(run.run_id,))
+        if run.status != "committed":
+            return Plan(self, data.projections.size)
+        plan = _plan_back(data, _rows_of(data, run), self)
+        if plan.dependents and self.dependents == "refuse":
+            raise DependentsError(
+                f"run {self.run_id} was not rolled back: live artifacts outside it depend on what it "
+                f"registered: {named(plan.dependents)}. Delete those first, or use dependents='warn'"
+            )
+        return plan
+
+    def carry_out(self, data: Dataset, plan: Plan, step: Step | None) -> None:
+        """See `Request`.
+
+        Raises:
+            ConflictError: If the run is open, unless forced.
+        """
+        if not plan.runs:
+            _carry_out_back(data, plan, step)
+            return
+        if not self.force:
+            run = open_run(data, self.run_id)
+            raise ConflictError(
+                f"run {self.run_id} was not rolled back: its process is alive ({run.owner}). Wait until it "
+                f"ends, or use force=True"
+            )
+        carry_out_rollback(data, self.run_id, plan, "request", step=step)
+
+
+def _rows_of(data: Dataset, run: RunState) -> list[int]:
+    """What a run that has ended registered."""
+    positions, stop = data.projections.visibility.positions, run.closed or 0
+    entries = map(data.log.entry, range(run.started + 1, stop))
+    return [
+        bisect_left(positions, entry.position)
+        for entry in entries
+        if entry.run == run.run_id and isinstance(entry.event, ArtifactRegistered)
+    ]
 
 
 def take_back(data: Dataset, rows: Sequence[int]) -> int:
@@ -22,18 +106,74 @@ def take_back(data: Dataset, rows: Sequence[int]) -> int:
     if not rows:
         return 0
     with data.writing():
-        mine = set(rows)
-        live = [row for row in rows if data.projections.visibility.is_live(row)]
-        cause: Entry | None = None
-        if live:
-            ids = list(map(data.projections.artifact_id, live))
-            restored = [each for row in live for each in _first_restored(data, [_replaced(data, row, mine)])]
-            data.secure(each.record.path for each in restored)
-            cause = data.append_run([*deletions(ids, delete_files=True), *restored])[-1]
-        _sweep_brought(data, mine, cause)
-        if cause is None:
-            data.secure_log()  # they may be gone by an entry that a power cut would undo
-    return len(live)
+        plan = _plan_back(data, rows, None)
+        _carry_out_back(data, plan, None)
+    return len(plan.artifacts)
+
+
+def _plan_back(data: Dataset, rows: Sequence[int], request: Rollback | None) -> Plan:
+    """What goes, and what is live again, when committed registrations are taken back."""
+    projections, mine = data.projections, set(rows)
+    live = [row for row in rows if projections.visibility.is_live(row)]
+    back = [each for row in live for each in _restorable(data, _replaced(data, row, mine))]
+    restored = planned_artifacts(data, back)
+    artifacts = planned_artifacts(data, live)
+    named_again = {each.artifact_id for each in restored}
+    paths, taken = projections.paths, Counter(map(projections.paths.file, live))
+    needed = set(map(paths.file, back))
+    brought = (
+        paths.path_of(row)
+        for row in sorted(mine)
+        if paths.bringer_of(row) in mine
+        and paths.file(row) not in needed
+        and not paths.is_needed_beside(row, live=taken[paths.file(row)])
+    )
+    gone = [row for row, each in zip(live, artifacts, strict=True) if each.artifact_id not in named_again]
+    others = [row for row in dependents_of(data, Sight(projections), gone, follow=False) if row not in mine]
+    return Plan(
+        request,
+        projections.size,
+        artifacts=artifacts,
+        files=planned_files(data, brought),
+        values=withheld(data, sorted(mine)),
+        restored=restored,
+        dependents=tuple(map(projections.artifact_id, others)),
+        aliases=aliases_of(data, map(projections.artifact_id, gone)),
+    )
+
+
+def _carry_out_back(data: Dataset, plan: Plan, step: Step | None) -> None:
+    cause: Entry | None = None
+    if plan.artifacts:
+        ids = [each.artifact_id for each in plan.artifacts]
+        positions = data.projections.visibility.positions
+        restored = [repetition(data, bisect_left(positions, each.position)) for each in plan.restored]
+        data.secure(each.record.path for each in restored)
+        cause = data.append_run([*deletions(ids, delete_files=True), *restored])[-1]
+    files = [file.path for file in plan.files]
+    if cause is not None:
+        data.sweep_after(cause, files, "rolled-back", step)
+    else:  # all of it was superseded or deleted before: only files are left to take back
+        data.sweep(files, "rolled-back", step=step)
+    erase_after(data, [value.path for value in plan.values], "rolled-back", cause)
+    if cause is None:
+        data.secure_log()  # they may be gone by an entry that a power cut would undo
+
+
+def _restorable(data: Dataset, row: int | None) -> list[int]:
+    """The registration, if its file is still there."""
+    if row is None:
+        return []
+    try:
+        refuse_lost(data, data.record(row))
+    except NotFoundError as error:
+        _warn_lost(error)
+        return []
+    return [row]
+
+
+def _warn_lost(error: NotFoundError) -> None:
+    warnings.warn(f"what was superseded is not back: {error}", UserWarning, stacklevel=5)
 
 
 def take_back_in_run(data: Dataset, rows: Sequence[int], run_id: str) -> int:
@@ -89,7 +229,7 @@ def _first_restored(data: Dataset, rows: Sequence[int | None]) -> list[ArtifactR
             try:
                 return [repetition(data, row)]
             except NotFoundError as error:
-                warnings.warn(f"what was superseded is not back: {error}", UserWarning, stacklevel=4)
+                _warn_lost(error)
     return []
 
 
@@ -99,6 +239,6 @@ def _sweep_brought(data: Dataset, mine: set[int], cause: Entry | None) -> None:
     brought = (paths.path_of(row) for row in sorted(mine) if paths.bringer_of(row) in mine)
     if cause is not None:
         data.sweep_after(cause, brought, "rolled-back")
-    else:  # all of it was superseded or deleted before: only files are left to take back
+    else:
         data.sweep(brought, "rolled-back")
     forget(data, sorted(mine), "rolled-back", cause)

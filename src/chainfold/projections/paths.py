@@ -131,6 +131,11 @@ class Paths:
         file = self._files[row]
         return self._references[file] > 0 or file in self._holds
 
+    def is_needed_beside(self, row: int, live: int = 0, held: int = 0) -> bool:
+        """As `is_needed`, by more than so many live artifacts, and so many of open runs."""
+        file = self._files[row]
+        return self._references[file] > live or self._holds.get(file, 0) > held
+
     def is_live_of(self, row: int) -> bool:
         """As `is_live`, of a registration's file."""
         return self._references[self._files[row]] > 0
