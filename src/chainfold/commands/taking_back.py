@@ -24,7 +24,7 @@ from chainfold.commands.running import carry_out_rollback, plan_rollback
 from chainfold.dataset import Dataset
 from chainfold.errors import ConflictError, DependentsError, NotFoundError
 from chainfold.events import AnyEvent, ArtifactRegistered, Entry
-from chainfold.projections import RunState, Sight
+from chainfold.projections import NEVER, RunState, Sight
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,8 @@ def _replaced(data: Dataset, row: int, mine: set[int]) -> int | None:
     ended = {visibility.removed_at[each]: each for each in rows}
     earlier: int | None = row
     while earlier in mine:
-        earlier = ended.get(visibility.positions[earlier] + 1)
+        shown = visibility.visible_from[earlier]
+        earlier = ended.get(visibility.positions[earlier] + 1 if shown == NEVER else shown)
     return earlier
 
 
