@@ -10,6 +10,7 @@ import click
 from chainfold.cli.failing import exit_code_of, heard
 
 _LOOK: Final = "Look"
+_CHANGE: Final = "Change"
 _BEGIN: Final = "Begin"
 _CHECK: Final = "Check"
 _MOVE: Final = "Move"
@@ -27,6 +28,13 @@ _COMMANDS: Final = {
     "stats": _LOOK,
     "du": _LOOK,
     "load": _LOOK,
+    "alias": _CHANGE,
+    "restore": _CHANGE,
+    "rollback": _CHANGE,
+    "rm": _CHANGE,
+    "gc": _CHANGE,
+    "purge": _CHANGE,
+    "erase": _CHANGE,
     "verify": _CHECK,
     "checkpoint": _CHECK,
     "prove": _CHECK,
@@ -37,7 +45,7 @@ _COMMANDS: Final = {
     "completion": _BEGIN,
 }
 """Name of a command to its part of the help; it is in the module of that name."""
-_PARTS: Final = (_BEGIN, _LOOK, _CHECK, _MOVE)
+_PARTS: Final = (_BEGIN, _LOOK, _CHANGE, _CHECK, _MOVE)
 
 
 class _Commands(click.Group):

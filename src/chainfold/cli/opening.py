@@ -243,6 +243,17 @@ def reading(body: Body) -> Body:
     return placed(opened)
 
 
+def changing(body: Body) -> Body:
+    """A command that may change a dataset, and is given a `Place` to open when it wants to."""
+
+    @functools.wraps(body)
+    def command(workspace: str | None, dataset: str | None, **rest: Any) -> Any:
+        del workspace, dataset  # as in `placed`
+        return body(_place(rest), **rest)
+
+    return place_options(format_options(command))
+
+
 def writing(body: Body) -> Body:
     """A command that changes a dataset: it is given a `Writing` first."""
 

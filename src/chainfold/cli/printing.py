@@ -85,6 +85,11 @@ class Printer:
         """Whether a person reads it."""
         return self.shape == "human"
 
+    @property
+    def is_long(self) -> bool:
+        """Whether all is to be shown."""
+        return self._long
+
     # to stderr
 
     def note(self, text: str) -> None:
