@@ -23,7 +23,6 @@ from tests.conftest import check_consistency
 
 from chainfold import ArtifactRegistry, ConflictError, DependentsError, InvalidInputError, NotFoundError
 from chainfold.commands.plans import Plan
-from chainfold.events import BlobsSwept
 
 IDS = [f"p{pipeline}${'0123456789ab'}:{fold}" for pipeline in range(2) for fold in range(3)]
 Operation = tuple[Any, ...]

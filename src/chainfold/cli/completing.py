@@ -3,6 +3,7 @@
 Nothing here raises: a shell that asks while something is wrong is told nothing.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -48,6 +49,16 @@ def complete_chains(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
     try:
         with _registry(ctx) as registry:
             return list(islice(filter(_is_safe, registry.iter_chain_paths(incomplete)), _OFFERED))
+    except Exception:  # noqa: BLE001 - see above
+        return []
+
+
+def complete_runs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Runs: of those that began last."""
+    try:
+        with _registry(ctx) as registry:
+            last = deque((run.run_id for run in registry.runs()), maxlen=_OFFERED)
+            return list(filter(_is_safe, (each for each in reversed(last) if each.startswith(incomplete))))
     except Exception:  # noqa: BLE001 - see above
         return []
 

@@ -11,7 +11,7 @@ from chainfold.cli.interrupting import held_back
 from chainfold.cli.opening import Place, changing, long_option
 from chainfold.cli.printing import Column, Printer
 from chainfold.cli.progress import progress
-from chainfold.cli.units import size_text
+from chainfold.cli.units import counted, size_text
 from chainfold.errors import ConflictError, DependentsError
 
 if TYPE_CHECKING:
@@ -68,12 +68,14 @@ _TITLES: Final = {
 
 def deleting(body: Callable[..., Any]) -> Callable[..., Any]:
     """A command that deletes: it is given a `Place` first, and what `--dry-run` and `--yes` say."""
-    dry_run = click.option("--dry-run", is_flag=True, help="Only show what would be done; nothing is written.")
+    dry_run = click.option(
+        "--dry-run", is_flag=True, help="Only show what would be done; nothing is written."
+    )
     yes = click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
     return dry_run(yes(long_option(changing(body))))
 
 
-def delete(  # noqa: PLR0913 - what the options say, passed on
+def delete(
     place: Place,
     planning: "Callable[[ArtifactRegistry], Plan]",
     verb: Verb,
@@ -120,12 +122,12 @@ def _refuse(plan: "Plan", verb: Verb, *, keeps_dependents: bool, force: bool) ->
     if plan.dependents and not keeps_dependents:
         count = len(plan.dependents)
         raise DependentsError(
-            f"nothing was done: {_count(count, 'live artifact')} {'was' if count == 1 else 'were'} made from "
+            f"nothing was done: {counted(count, 'live artifact')} {'was' if count == 1 else 'were'} made from "
             f"what would go: {named(plan.dependents)}. {verb.instead}"
         )
     if plan.runs and not force:
         raise ConflictError(
-            f"nothing was done: {_count(len(plan.runs), 'run')} of a process that may be alive "
+            f"nothing was done: {counted(len(plan.runs), 'run')} of a process that may be alive "
             f"{'is' if len(plan.runs) == 1 else 'are'} open: {named(plan.runs)}. Wait for the end, or use "
             f"--force to roll back what is open"
         )
@@ -143,7 +145,9 @@ def _is_confirmed(place: Place, dataset: str, plan: "Plan", verb: Verb) -> bool:
     try:
         if not verb.typed:
             return click.confirm(question, err=True)
-        answer = click.prompt(f"{question} Type {verb.typed} to do it", err=True, default="", show_default=False)
+        answer = click.prompt(
+            f"{question} Type {verb.typed} to do it", err=True, default="", show_default=False
+        )
         return bool(answer == verb.typed)
     except click.Abort:
         raise KeyboardInterrupt from None
@@ -256,10 +260,6 @@ def _summary(plan: "Plan") -> str:
         (len(plan.files), "file"),
         (len(plan.values), "private value"),
     ]
-    parts = [_count(count, what) for count, what in counts if count] or [_count(len(plan.runs), "run")]
+    parts = [counted(count, what) for count, what in counts if count] or [counted(len(plan.runs), "run")]
     text = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
     return f"{text} ({size_text(plan.size_bytes)})" if plan.size_bytes else text
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -29,7 +29,13 @@ _VERB = Verb("Remove", "Removed", "file", "there is nothing to collect", stops=T
 )
 @deleting
 def gc(
-    place: Place, *, everything: bool, older_than: str | None, ignore_manifests: bool, dry_run: bool, yes: bool
+    place: Place,
+    *,
+    everything: bool,
+    older_than: str | None,
+    ignore_manifests: bool,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Remove files that nothing refers to.
 

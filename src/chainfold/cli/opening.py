@@ -100,6 +100,11 @@ class Place:
         return self._asked["workspace"] or None
 
     @property
+    def is_of_the_past(self) -> bool:
+        """Whether `--at` was given."""
+        return self._at is not None
+
+    @property
     def asked_dataset(self) -> str | None:
         """The dataset that the option or the environment names."""
         return self._asked["dataset"] or None

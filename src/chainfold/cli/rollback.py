@@ -28,7 +28,7 @@ _VERB = Verb(
         ("chainfold rollback 20260531T120000-7f8e9d0c1b2a --dry-run", "Show what would be taken back."),
         ("chainfold rollback 20260531T120000-7f8e9d0c1b2a", "Take it back, after a look at the plan."),
         (
-            "chainfold rollback \"$(chainfold runs -q -n 1)\" --yes",
+            'chainfold rollback "$(chainfold runs -q -n 1)" --yes',
             "Take back the last run, without asking.",
         ),
     ],
@@ -39,14 +39,12 @@ _VERB = Verb(
     "--keep-dependents", is_flag=True, help="Let be what was made from it; its lineage stays as it is."
 )
 @deleting
-def rollback(
-    place: Place, *, run: str, force: bool, keep_dependents: bool, dry_run: bool, yes: bool
-) -> None:
+def rollback(place: Place, *, run: str, force: bool, keep_dependents: bool, dry_run: bool, yes: bool) -> None:
     """Take back what a run registered.
 
     An open run ends as if it had failed. What a committed one registered is deleted, and what that had
-    superseded is registered again, where its file is still there: by events of their own, so that the history
-    shows it. What the run deleted stays deleted (`restore` brings it back), and aliases stay where they point.
+    superseded is registered again, where its file is still there: by events of their own, which the history
+    shows. What the run deleted stays deleted (`restore` brings it back), and aliases stay where they point.
     It prints the ids with --format quiet; `runs` lists the runs.
     """
 
