@@ -56,14 +56,15 @@ class _Item(NamedTuple):
 
 
 _TITLES: Final = {
-    "artifact": "Artifacts",
-    "file": "Files",
-    "private": "Private values, erased for all times",
-    "restored": "Live again",
-    "alias": "Aliases that will point to nothing",
-    "dependent": "Made from what goes, and still live",
-    "run": "Open runs",
+    "artifact": "artifacts",
+    "file": "files",
+    "private": "private",
+    "restored": "live_again",
+    "alias": "aliases_to_nothing",
+    "dependent": "made_from_that",
+    "run": "open_runs",
 }
+"""What people see above things of a kind."""
 
 
 def deleting(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,6 +105,8 @@ def delete(
         with place.reading() as found:
             plan = planning(found.registry)
             _print(place, found.registry.dataset, plan, verb, done=False)
+            if place.shape == "human" and not plan.is_empty:
+                click.echo(f"Would {verb.would.lower()} {_summary(plan)}.")
             _refuse(plan, verb, keeps_dependents=keeps_dependents, force=force)
         return
     with place.writing() as (registry, _):
@@ -122,8 +125,8 @@ def _refuse(plan: "Plan", verb: Verb, *, keeps_dependents: bool, force: bool) ->
     if plan.dependents and not keeps_dependents:
         count = len(plan.dependents)
         raise DependentsError(
-            f"nothing was done: {counted(count, 'live artifact')} {'was' if count == 1 else 'were'} made from "
-            f"what would go: {named(plan.dependents)}. {verb.instead}"
+            f"nothing was done: {counted(count, 'live artifact')} depend{'s' if count == 1 else ''} on what "
+            f"would go: {named(plan.dependents)}. {verb.instead}"
         )
     if plan.runs and not force:
         raise ConflictError(
@@ -134,7 +137,7 @@ def _refuse(plan: "Plan", verb: Verb, *, keeps_dependents: bool, force: bool) ->
 
 
 def _is_confirmed(place: Place, dataset: str, plan: "Plan", verb: Verb) -> bool:
-    if not sys.stdin.isatty():
+    if not _is_asked():
         raise click.UsageError(
             "nothing was done: stdin is not a terminal, so nobody can be asked. Use --yes to do it, or "
             "--dry-run to see what would be done."
@@ -145,12 +148,18 @@ def _is_confirmed(place: Place, dataset: str, plan: "Plan", verb: Verb) -> bool:
     try:
         if not verb.typed:
             return click.confirm(question, err=True)
-        answer = click.prompt(
-            f"{question} Type {verb.typed} to do it", err=True, default="", show_default=False
+        click.echo(question, err=True)
+        return bool(
+            click.prompt(f"Type {verb.typed} to do it", err=True, default="", show_default=False)
+            == verb.typed
         )
-        return bool(answer == verb.typed)
     except click.Abort:
         raise KeyboardInterrupt from None
+
+
+def _is_asked() -> bool:
+    """Whether a person is there to answer."""
+    return sys.stdin.isatty()
 
 
 def _carry_out(registry: "ArtifactRegistry", plan: "Plan", verb: Verb) -> None:
@@ -203,26 +212,24 @@ def _tell(printer: Printer, plan: "Plan", verb: Verb, *, done: bool) -> None:
         items = list(_items(plan))
         for kind, title in _TITLES.items():
             _tell_some(printer, title, [item for item in items if item.kind == kind])
-        printer.line(f"Would {verb.would.lower()} {_summary(plan)}.")
 
 
 def _tell_some(printer: Printer, title: str, items: list[_Item]) -> None:
+    """A table of them, whose first column says what they are."""
     if not items:
         return
-    printer.heading(title)
     shown = items if printer.is_long else items[:_SHOWN]
     printer.rows(
         [
-            Column("name", lambda item: item.name, cut=True),
+            Column(title, lambda item: item.name, cut=True),
             Column("field", lambda item: item.field, spare=1, cut=True),
             Column("registered", _registered, spare=2),
             Column("size", _size, _size, right=True),
         ],
         shown,
-        indent=2,
     )
     if len(shown) < len(items):
-        printer.line(f"  and {len(items) - len(shown):,} more: --long shows all")
+        printer.line(f"and {len(items) - len(shown):,} more: --long shows all")
     printer.line()
 
 

@@ -48,9 +48,9 @@ class _Restored(NamedTuple):
     ],
 )
 @click.argument("names", metavar="ID...", nargs=-1, required=True, shell_complete=complete_ids)
-@click.option("--at", metavar="POSITION|TIME", help=f"What it was then. {AT_HELP}")
+@click.option("--at", "moment", metavar="POSITION|TIME", help=f"What it was then. {AT_HELP}")
 @writing
-def restore(writing: Writing, *, names: tuple[str, ...], at: str | None) -> None:
+def restore(writing: Writing, *, names: tuple[str, ...], moment: str | None) -> None:
     """Register again what ids named in the past.
 
     The same bytes, parameters, sources and chain, as a registration of its own that supersedes what is live
@@ -59,7 +59,7 @@ def restore(writing: Writing, *, names: tuple[str, ...], at: str | None) -> None
     from a pipe, one a line. It prints the ids with --format quiet.
     """
     registry, asked = writing.registry, list(each_name(names))
-    chosen = [_chosen(registry, name, at) for name in asked]
+    chosen = [_chosen(registry, name, moment) for name in asked]
     with registry.run() if len(chosen) > 1 else nullcontext():
         done = [_restore(registry, *each) for each in chosen]
     writing.printer.table(
