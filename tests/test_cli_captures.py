@@ -35,6 +35,12 @@ LINES = [
     "prove {model} --entry 3",
     "export somewhere.json",
     "import nothing.yaml",
+    "alias --at {last}",
+    "rm {model} --dry-run",
+    "rm {scaler} --cascade --dry-run",
+    "rollback {run} --dry-run",
+    "gc --all --dry-run",
+    "purge --dry-run",
     "show nothing-like-that",
     "ls -f colour=red",
 ]
@@ -45,12 +51,14 @@ def named() -> dict[str, str]:
     records = chainfold("ls", "-w", WORKSPACE, "-d", "wheat", "--format", "csv").stdout.splitlines()[1:]
     rows = [row.split(",") for row in records]
     kinds = {row[1]: row[0] for row in reversed(rows)}
+    runs = chainfold("runs", "-w", WORKSPACE, "-d", "wheat", "-q", "--status", "committed").stdout.split()
     last = chainfold("log", "-w", WORKSPACE, "-d", "wheat", "-q", "-n", "1").stdout.strip()
     return {
         "model": shlex.quote(kinds["model"]),
         "meta": shlex.quote(kinds["meta_model"]),
         "scaler": shlex.quote(kinds["transformer"]),
         "last": str(int(last) + 1),
+        "run": shlex.quote(runs[0]),
     }
 
 

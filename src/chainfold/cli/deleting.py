@@ -28,6 +28,7 @@ class Verb(NamedTuple):
 
     Attributes:
         would: What it would do, as a question and in a dry run: `Delete`.
+        doing: What it does: `Deleting`.
         did: What it has done: `Deleted`.
         ids: The kind of thing that `--format quiet` names.
         nothing: A note for when there is nothing to do.
@@ -37,6 +38,7 @@ class Verb(NamedTuple):
     """
 
     would: str
+    doing: str
     did: str
     ids: str
     nothing: str
@@ -105,9 +107,9 @@ def delete(
         with place.reading() as found:
             plan = planning(found.registry)
             _print(place, found.registry.dataset, plan, verb, done=False)
-            if place.shape == "human" and not plan.is_empty:
-                click.echo(f"Would {verb.would.lower()} {_summary(plan)}.")
             _refuse(plan, verb, keeps_dependents=keeps_dependents, force=force)
+            if place.shape == "human" and not plan.is_empty:
+                found.printer.line(f"Would {verb.would.lower()} {_summary(plan)}.")
         return
     with place.writing() as (registry, _):
         plan = planning(registry)
@@ -164,7 +166,7 @@ def _is_asked() -> bool:
 
 def _carry_out(registry: "ArtifactRegistry", plan: "Plan", verb: Verb) -> None:
     gone = 0
-    with held_back() as interrupt, progress(verb.would, len(plan.files) + len(plan.values)) as step:
+    with held_back() as interrupt, progress(verb.doing, len(plan.files) + len(plan.values)) as step:
 
         def went(count: int) -> None:
             nonlocal gone

@@ -8,7 +8,7 @@ from chainfold.cli.deleting import Verb, delete, deleting
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Place
 
-_VERB = Verb("Erase", "Erased", "private", "all of it was erased before")
+_VERB = Verb("Erase", "Erasing", "Erased", "private", "all of it was erased before")
 
 
 @click.command(

@@ -7,7 +7,7 @@ from chainfold.cli.deleting import Verb, delete, deleting
 from chainfold.cli.opening import Place
 from chainfold.cli.units import parse_age
 
-_VERB = Verb("Remove", "Removed", "file", "there is nothing to collect", stops=True)
+_VERB = Verb("Remove", "Removing", "Removed", "file", "there is nothing to collect", stops=True)
 
 
 @click.command(

@@ -24,7 +24,7 @@ def purge(place: Place, *, force: bool, dry_run: bool, yes: bool) -> None:
     stays: what was there, and when it went, can still be asked. It refuses while runs of living processes are
     open. It prints the ids with --format quiet.
     """
-    verb = Verb("Purge", "Purged", "artifact", "there is nothing to purge", typed=place.dataset)
+    verb = Verb("Purge", "Purging", "Purged", "artifact", "there is nothing to purge", typed=place.dataset)
     delete(
         place,
         lambda registry: registry.plan_purge(force=force),

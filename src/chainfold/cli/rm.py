@@ -10,6 +10,7 @@ from chainfold.cli.opening import Place
 
 _VERB = Verb(
     "Delete",
+    "Deleting",
     "Deleted",
     "artifact",
     "there is nothing to delete",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _VERB = Verb(
     "Roll back",
+    "Rolling back",
     "Rolled back",
     "artifact",
     "nothing of that run is left to take back: it was rolled back before, or registered nothing that is live",
