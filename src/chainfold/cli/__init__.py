@@ -21,7 +21,7 @@ Where things go:
 - `outfiles.py` writes files, whole or not at all; `progress.py` tells how far long work has come;
   `manifests.py`, `keys.py` read and write such files; `symptoms.py` has what the doctor looks for.
 - `deleting.py` plans, shows, asks and carries out, for all that deletes; `interrupting.py` holds Ctrl-C back
-  meanwhile, and `progress.py` shows how far it has come.
+  meanwhile.
 - `failing.py` turns what went wrong into one sentence and an exit code; commands just raise.
 - What several commands share lies below them; commands do not import each other (`.importlinter` has it).
 """

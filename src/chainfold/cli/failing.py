@@ -18,7 +18,8 @@ from chainfold.errors import ChainfoldError
 
 EXIT_CODES: Final = {
     0: "Done.",
-    1: "What was checked does not hold: `verify` found a mismatch, `diff --exit-code` a difference. Or a question was answered with no.",
+    1: "What was checked does not hold: `verify` found a mismatch, `diff --exit-code` a difference. Or a "
+    "question was answered with no.",
     2: "The command line is wrong: an unknown command or option, a value that it cannot take.",
     65: "What was given can never work: a filter, a time, a manifest, a name that is refused.",
     66: "Something named is not there: a workspace, a dataset, an artifact, a position, a file.",

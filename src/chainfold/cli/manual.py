@@ -38,12 +38,12 @@ or of what `--at` says. Times are UTC, in what is printed, and in what is typed 
 
 ## Deleting
 
-What deletes (`rm`, `gc`, `purge`, `erase`, `rollback`) first shows its plan: what goes, the bytes that this frees,
-the aliases that will point to nothing, and what was made from it. Then it asks; where stdin is no terminal it
-refuses, unless `--yes` is given. `--dry-run` shows the plan alone, and writes nothing: runs of dead processes,
-which whoever writes rolls back first, are open to it. What is done is what was shown, or nothing: if others
-change in the meantime what the plan is about, it says what has changed. Ctrl-C amid the work ends `gc` between
-two files; the others finish what they have begun.
+What deletes (`rm`, `gc`, `purge`, `erase`, `rollback`) first shows its plan: what goes, the bytes that this
+frees, the aliases that will point to nothing, and what was made from it. Then it asks; where stdin is no
+terminal it refuses, unless `--yes` is given. `--dry-run` shows the plan alone, and writes nothing: runs of
+dead processes, which whoever writes rolls back first, are open to it. What is done is what was shown, or
+nothing: if others change in the meantime what the plan is about, it says what has changed. Ctrl-C amid the
+work ends `gc` between two files; the others finish what they have begun.
 
 ## Output
 
