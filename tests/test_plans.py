@@ -25,21 +25,26 @@ from chainfold import ArtifactRegistry, ConflictError, DependentsError, InvalidI
 from chainfold.commands.plans import Plan
 
 IDS = [f"p{pipeline}${'0123456789ab'}:{fold}" for pipeline in range(2) for fold in range(3)]
+USED = [IDS[0], IDS[1], IDS[3], IDS[4]]
 Operation = tuple[Any, ...]
+registrations = st.tuples(
+    st.just("register"),
+    st.sampled_from(USED),
+    st.integers(0, 1),
+    st.lists(st.sampled_from(USED), max_size=1),
+    st.booleans(),
+)
 operations = st.lists(
     st.one_of(
-        st.tuples(
-            st.just("register"),
-            st.sampled_from(IDS),
-            st.integers(0, 3),
-            st.lists(st.sampled_from(IDS), max_size=2),
-            st.booleans(),
-        ),
+        registrations,
+        registrations,  # most of a history
+        registrations,
         st.tuples(st.just("run"), st.booleans()),
         st.tuples(st.just("delete"), st.sampled_from(["p0", "p1"]), st.booleans()),
-        st.tuples(st.just("alias"), st.sampled_from(["a", "b"]), st.sampled_from(IDS)),
+        st.tuples(st.just("alias"), st.sampled_from(["a", "b"]), st.sampled_from(USED)),
         st.tuples(st.just("stray"), st.integers(0, 3)),
     ),
+    min_size=2,
     max_size=14,
 )
 
@@ -148,7 +153,7 @@ def requests(registry: ArtifactRegistry) -> dict[str, Callable[[], Plan]]:
     """Ways to plan, by name; some refuse."""
     runs = [run.run_id for run in registry.runs()]
     return {
-        "ids": lambda: registry.plan_deletion(IDS[1:3], dependents="warn"),
+        "ids": lambda: registry.plan_deletion(USED[1:3], dependents="warn"),
         "one": lambda: registry.plan_deletion(IDS[0]),
         "keep": lambda: registry.plan_deletion(IDS[0], delete_files=False, dependents="warn"),
         "cascade": lambda: registry.plan_deletion(IDS[0], dependents="cascade"),
@@ -181,7 +186,7 @@ NAMES = [
 ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(operations, st.sampled_from(NAMES), st.booleans())
 def test_what_is_planned_is_what_goes(steps: list[Operation], name: str, is_run_open: bool) -> None:  # noqa: FBT001
     """Files, private values and live artifacts before and after differ by just what the plan names."""
@@ -213,6 +218,8 @@ def test_what_is_planned_is_what_goes(steps: list[Operation], name: str, is_run_
             after = listed(registry.binaries_dir), listed(private), live(workspace)
         assert {each.path: each.size_bytes for each in plan.files} == _lost(before[0], after[0])
         assert {v.path: v.size_bytes for v in plan.values if v.size_bytes} == _lost(before[1], after[1])
+        assert after[0].keys() <= before[0].keys()
+        assert plan.restored or after[1].keys() <= before[1].keys()  # what is repeated is withheld again
         gone = {each.artifact_id: each.position for each in plan.artifacts}
         if plan.runs:  # what only an open run sees was live to nobody else
             gone = {each: at for each, at in gone.items() if before[2].get(each) == at}
@@ -225,7 +232,6 @@ def test_what_is_planned_is_what_goes(steps: list[Operation], name: str, is_run_
 
 
 def _lost(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    assert after.keys() <= before.keys()
     return {name: size for name, size in before.items() if name not in after}
 
 
