@@ -186,10 +186,33 @@ NAMES = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(operations, st.sampled_from(NAMES), st.booleans())
 def test_what_is_planned_is_what_goes(steps: list[Operation], name: str, is_run_open: bool) -> None:  # noqa: FBT001
     """Files, private values and live artifacts before and after differ by just what the plan names."""
+    check(steps, name, is_run_open=is_run_open)
+
+
+some = st.lists(registrations, max_size=3)
+
+
+@settings(max_examples=200)
+@given(
+    some, st.lists(registrations, min_size=1, max_size=4), some, st.sampled_from(["first", "last", "forced"])
+)
+def test_what_a_run_registered_is_taken_back(
+    before: list[Operation], inside: list[Operation], after: list[Operation], name: str
+) -> None:
+    """The same of a run amid others, committed or, where it is forced, open."""
+    turn = ("run", True)
+    if name == "forced":
+        check([*before, *after, turn, *inside], name, is_run_open=True)
+    else:
+        check([*before, turn, *inside, turn, *after], name, is_run_open=False)
+
+
+def check(steps: list[Operation], name: str, *, is_run_open: bool) -> None:
+    """Plan, carry out, and compare."""
     with warnings.catch_warnings(), a_workspace() as workspace:
         warnings.simplefilter("ignore")
         with (
@@ -216,6 +239,7 @@ def test_what_is_planned_is_what_goes(steps: list[Operation], name: str, is_run_
                 assert is_run_open
                 plan = Plan(None, before[3])
             after = listed(registry.binaries_dir), listed(private), live(workspace)
+            sources = {record.artifact_id: set(record.depends_on) for record in other.get_all_records()}
         assert {each.path: each.size_bytes for each in plan.files} == _lost(before[0], after[0])
         assert {v.path: v.size_bytes for v in plan.values if v.size_bytes} == _lost(before[1], after[1])
         assert after[0].keys() <= before[0].keys()
@@ -226,7 +250,9 @@ def test_what_is_planned_is_what_goes(steps: list[Operation], name: str, is_run_
         assert gone == {each: at for each, at in before[2].items() if after[2].get(each) != at}
         back = {each.artifact_id for each in plan.restored}
         assert back == {each for each, at in after[2].items() if before[2].get(each) != at}
-        assert set(plan.dependents) <= after[2].keys()
+        ended = gone.keys() - after[2].keys()
+        # What is live again is as it was before the run, sources that were not live then included.
+        assert set(plan.dependents) == {each for each in sources.keys() - back if sources[each] & ended}
         if not any(step[0] == "stray" for step in steps):
             check_consistency(workspace)
 
