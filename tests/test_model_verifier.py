@@ -203,7 +203,7 @@ def test_a_proof_is_against_the_checkpoint_that_was_kept(tmp_path: Path) -> None
         assert (code, "it is against another checkpoint" in text) == (1, True)
     code, text = verdict(tmp_path / "proof.json", newer.encode())
     assert code == 0
-    assert text.startswith("PROVEN, if the checkpoint is one of the log that you mean:\n")
+    assert text.startswith("PROVEN, if the checkpoint is of the log that you mean:\n")
     assert "Nobody's signature was checked" in text
 
 
@@ -231,7 +231,7 @@ def test_a_stranger_has_python_and_nothing_else(proof: tuple[Path, bytes], tmp_p
 
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("PROVEN, if the checkpoint is one of the log that you mean:\n")
+    assert done.stdout.startswith("PROVEN, if the checkpoint is of the log that you mean:\n")
     done = run("--checkpoint", "kept")
     assert (done.returncode, done.stdout[:8]) == (0, "PROVEN:\n")
     done = run("--key", str(KEY.public))

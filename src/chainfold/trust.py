@@ -12,7 +12,7 @@ import importlib.machinery
 import os
 import sys
 from collections.abc import Iterable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final, Literal, get_args
 
 from chainfold.errors import InvalidInputError, UntrustedError
@@ -75,6 +75,17 @@ _CONSTRUCTORS: Final = frozenset(
     | {"numpy.dtype", "numpy.ma.core._mareconstruct"}
 )  # fmt: skip
 """Functions of numpy that its own pickles call."""
+_FILLING: Final = frozenset(
+    {
+        "numpy.ma.core.MaskedArray.__setstate__",
+        "scipy.sparse._coo._coo_base.__setstate__",
+        "sklearn.base.BaseEstimator.__setstate__",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor.__setstate__",
+        "sklearn.isotonic.IsotonicRegression.__setstate__",
+        "sklearn.utils._bunch.Bunch.__setstate__",
+    }
+)
+"""Methods in Python that take a state and do nothing else with it."""
 _CYTHON: Final = ("__pyx_unpickle_", "newObj")
 """How functions begin that compiled classes are made again by."""
 
@@ -105,7 +116,7 @@ class Trust:
     def __repr__(self) -> str:
         return f"Trust({self.policy!r}, allowed={sorted(self._allowed)})"
 
-    def allow(self, names: Iterable[str]) -> None:
+    def allow(self, names: Iterable[Any]) -> None:
         """Let pickles refer to these packages, modules, classes or functions, and all in them.
 
         Raises:
@@ -113,7 +124,7 @@ class Trust:
         """
         names = list(names)
         for name in names:
-            if not all(part.isidentifier() for part in name.split(".")):
+            if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
                 raise InvalidInputError(
                     f"{name!r} cannot be allowed: give a package, module or class, as 'package.module.Class'"
                 )
@@ -163,15 +174,22 @@ class Trust:
             ) from error
         refused = self.refused(named)
         if refused:
+            shown = ", ".join(repr(name)[1:-1] for name in refused)
+            call = f"call registry.allow({', '.join(map(repr, refused))}) and load again"
+            if not all(part.isidentifier() for name in refused for part in name.split(".")):
+                call = "open the registry with trust='all'"
             raise UntrustedError(
-                f"{what} is not loaded: {self._why()}, and it refers to {', '.join(refused)}. If you trust "
-                f"whoever made it, call registry.allow({', '.join(map(repr, refused))}) and load again"
+                f"{what} is not loaded: {self._why()}, and it refers to {shown}. "
+                f"If you trust whoever made it, {call}"
             )
         return deserialize(plain, format, named=named)
 
     def refused(self, named: Globals) -> list[str]:
         """What of it is not allowed, sorted."""
         called = {name for name in named.called if not self._may_call(name)}
+        called |= {name for name in named.fed if not self._may_feed(name)}
+        called |= {name for name in named.filled if not self._may_fill(name)}
+        called |= {name for name in named.slotted - _CONSTRUCTORS if not self._is_allowed(name)}
         others = {name for name in named.made | named.mentioned if not self._may_mention(name)}
         return sorted(called | others)
 
@@ -189,6 +207,25 @@ class Trust:
         return _is_compiled(found) and (
             is_made_again or (isinstance(found, type) and name.startswith("sklearn."))
         )
+
+    def _may_feed(self, name: str) -> bool:
+        """Whether it may be called with objects, or made with arguments: by what is not in Python it may."""
+        if self._is_allowed(name) or name in _CONSTRUCTORS:
+            return True
+        found = _found(name)
+        return name not in _PLAIN and _is_listed(name) and found is not None and _is_compiled(found)
+
+    def _may_fill(self, name: str) -> bool:
+        """Whether its objects may be given a state: not by code that does more than to take it."""
+        if self._is_allowed(name) or name in _CONSTRUCTORS or name in _PLAIN:
+            return True
+        found = _found(name)
+        if not isinstance(found, type):
+            return found is not None and _is_listed(name)  # a function in C that compiled classes are made by
+        method = getattr(found, "__setstate__", None)
+        if not isinstance(method, FunctionType):
+            return True
+        return f"{method.__module__}.{method.__qualname__}" in _FILLING
 
     def _may_mention(self, name: str) -> bool:
         if self._is_allowed(name) or name in _PLAIN:

@@ -23,6 +23,7 @@ BUILD: Final = "urn:x-chainfold:registration:1"
 was found out about it, `resolvedDependencies` the registrations that it was made from, directly or not."""
 IMPORT: Final = "urn:x-chainfold:import:1"
 """The build type of what a manifest brought: who built it, and from what, is what the manifest said."""
+_HINT: Final = "history(id) shows the past; what an open run registered is not visible yet"
 _HEX: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -37,14 +38,14 @@ def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
         NotFoundError: If it is not live, or its run is open: it may still be rolled back.
         InvalidInputError: If the record has no sha256 digest, as imported ones may have.
     """
+    as_of = getattr(view, "as_of", None)
+    view = view if as_of is None else as_of(view.position)  # one moment, whatever others append meanwhile
     record = view.resolve(artifact_id)
     if record is None:
-        raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
+        raise NotFoundError(f"no live artifact has the id {artifact_id!r}: {_HINT}")
     itself, *sources = view.lineage(artifact_id)
     registration = itself.registration
     assert registration is not None  # noqa: S101 - it is live
-    if registration.standing == "in open run":
-        raise NotFoundError(f"artifact {artifact_id!r} is not visible yet: commit the run that registered it")
     (entry,) = view.events(registration.position, registration.position + 1)
     is_imported = isinstance(entry.event, ArtifactRegistered) and entry.event.imported
     told = record.without_private()

@@ -28,13 +28,14 @@ BOUND = (
     "They register the artifact and all its sources, directly or not, under the names that it was made from.",
     "A source without a position is named only: nothing else is said of it.",
     "Each registration has the digest of the bytes that were registered, unless it was imported.",
-    "An entry that is named as `shown` made the registration visible: itself, or the commit of its run.",
+    "An entry that is named as `shown` can have made it visible: the registration, or the commit of its run.",
     "A private field of a registration is the digest of a file: who has the file can compare it.",
-    "An entry that is named as `ended` ended it, because of the one that is named as `cause`.",
+    "An entry that is named as `ended` can have ended it, because of the one that is named as `cause`.",
 )
 UNBOUND = (
     "That nothing else happened: the log may have more about these artifacts. Who has all of it can tell.",
     "That a source is the registration that was used: an older one of its name, or none, may stand there.",
+    "That these events, and no others before them, showed and ended it: its own run may have taken it back.",
     "That the log was shown alike to everybody: compare checkpoints with others who keep them.",
     "That what the entries say is true: who acts, and when, is what the writer's machine said.",
     "Who made the checkpoint, unless it is signed with a key that you know, or you have kept it yourself.",
@@ -394,9 +395,7 @@ def main(arguments: list[str] | None = None) -> int:
         _print(sys.stderr, f"NOT CHECKED: {error}")
         return 2
     is_known = options.key is not None or options.checkpoint is not None
-    _print(
-        sys.stdout, "PROVEN:" if is_known else "PROVEN, if the checkpoint is one of the log that you mean:"
-    )
+    _print(sys.stdout, "PROVEN:" if is_known else "PROVEN, if the checkpoint is of the log that you mean:")
     _print(sys.stdout, *(f"  {each}" for each in found))
     _print(sys.stdout, "It does not prove:", *(f"  {each}" for each in UNBOUND))
     if not is_known:

@@ -11,7 +11,7 @@ import io
 import math
 import pickle
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -23,6 +23,9 @@ _UNPACKED_BYTES: Final = 4 << 30
 _MAGIC: Final = (b"\x1f\x8b", b"BZ", b"\xfd7zXZ", b"\x5d\x00")
 _ZLIB: Final = b"\x78"
 _PICKLE: Final = b"\x80"
+_RECONSTRUCTOR: Final = "copyreg._reconstructor"
+_UFUNC: Final = frozenset({"numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"})
+_IN_C: Final = frozenset({"builtins", "datetime", "decimal", "zoneinfo"})
 _DTYPE_ITEMSIZE: Final = 5
 """Where the state of a numpy.dtype has the length of what is not a plain number."""
 
@@ -34,11 +37,20 @@ class Globals(msgspec.Struct, frozen=True):
         called: What loading calls, with arguments that the pickle says.
         made: Classes that it makes instances of by `__new__`, without `__init__`: the usual way.
         mentioned: What it only refers to: a function that an estimator holds, a dtype's type.
+        filled: Of those called or made, the ones whose results are given a state: by a method of their class.
+        fed: Of those, the ones that are given arguments among which are objects that the pickle has made, or,
+            if they are made, any arguments: what the class does with them runs.
+        slotted: Of those, the ones whose results get attributes set one by one.
+        arrays: Where in a file of joblib's own form each array begins and ends.
     """
 
     called: frozenset[str]
     made: frozenset[str]
     mentioned: frozenset[str]
+    filled: frozenset[str] = frozenset()
+    fed: frozenset[str] = frozenset()
+    slotted: frozenset[str] = frozenset()
+    arrays: tuple[tuple[int, int], ...] = ()
 
     def all(self) -> list[str]:
         """All of them, sorted."""
@@ -62,7 +74,15 @@ def globals_of(data: bytes) -> Globals:
     except Exception as error:
         raise ValueError(f"a pickle that cannot be read: {type(error).__name__}: {error}") from error
     called, made, named = map(frozenset, (reader.called, reader.made, reader.named))
-    return Globals(called, made - called, named - called - made)
+    return Globals(
+        called,
+        made - called,
+        named - called - made,
+        frozenset(reader.filled),
+        frozenset(reader.fed),
+        frozenset(reader.slotted),
+        tuple(reader.arrays),
+    )
 
 
 def names_in(data: bytes) -> list[str]:
@@ -112,28 +132,32 @@ def _decompressed(data: bytes) -> bytes:
 def load_held(data: bytes, named: Globals) -> Any:
     """The object of a pickle, which gets nothing but what was read off it.
 
-    `pickle` in C might take odd bytes apart in another way than this reader: so it is held to what was read.
-    joblib's own form is read by the code that this reader is made of.
+    It is read by the same code as was read off it: `pickle` in C might take odd bytes apart in another way.
+    In joblib's own form the arrays must lie where they were found to lie.
 
     Raises:
         Exception: Of any class, if it cannot be loaded, or asks for anything else.
     """
     if _ARRAY_WRAPPER in named.called | named.made:
-        import joblib  # noqa: PLC0415 - for its own form only
+        from chainfold.serializers.joblib_held import load_arrays  # noqa: PLC0415 - joblib, for its own form only
 
-        return joblib.load(io.BytesIO(data))
-    return _Held(io.BytesIO(data), frozenset(named.all())).load()
+        return load_arrays(data, named.arrays, Held(io.BytesIO(), frozenset(named.all())))
+    return Held(io.BytesIO(data), frozenset(named.all())).load()
 
 
-class _Held(pickle.Unpickler):
+_Unpickler: Any = pickle._Unpickler  # noqa: SLF001 - as joblib does: the one in Python
+
+
+class Held(_Unpickler):  # type: ignore[misc] # its stubs leave it out
     """An unpickler that finds certain names and no others."""
 
     def __init__(self, file: io.BytesIO, names: frozenset[str]) -> None:
         super().__init__(file)
-        self._names = names
+        self.names = names
 
     def find_class(self, module: str, name: str) -> Any:
-        if f"{module}.{name}" in self._names or ".".join(_modern(module, name)) in self._names:
+        """As unpicklers ask for it."""
+        if f"{module}.{name}" in self.names or ".".join(_modern(module, name)) in self.names:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it refers to {module}.{name}, which could not be read off it")
 
@@ -146,14 +170,41 @@ class Symbol:
         self.target = target
         self.args = args
         self.state: Any = None
+        self.taken = ""
+
+    def is_made(self) -> bool:
+        """Whether it is an object that may have methods of its own: not one of Python's classes in C."""
+        made = _name_of(self.target)
+        return self.target is not None and made.partition(".")[0] not in _IN_C
 
     def append(self, _: Any) -> None:
         """Loading hands an object of a list's kind its items."""
+        self.take("items")
 
     add = append
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """And one of a dict's kind."""
+        self.take("pairs")
+        _check_keys([key])
+
+    def take(self, what: str) -> None:
+        """It is given items, pairs, or a state: one kind, and the state once, at the end, as pickling does.
+
+        Else what it was given before could be a method by which it takes the rest.
+        """
+        if self.name or (self.taken not in ("", what) and what != "state") or self.taken == "state":
+            raise ValueError(f"it gives {what} to what does not take any, or no longer")
+        self.taken = what
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Nothing, if none is the name of a method that loading looks for."""
+    for key in keys:
+        text = key if isinstance(key, str | bytes) else ""
+        name = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        if name.startswith("__") and name.endswith("__"):
+            raise ValueError(f"it gives an object a {name} of its own")
 
 
 def _name_of(value: Any) -> str:
@@ -167,9 +218,6 @@ def _modern(module: str, name: str) -> tuple[str, str]:
     return _compat_pickle.IMPORT_MAPPING.get(module, module), name
 
 
-_Unpickler: Any = pickle._Unpickler  # noqa: SLF001 - as joblib does: the one in Python
-
-
 class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
     """Takes a pickle apart into symbols."""
 
@@ -181,6 +229,10 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
         self.named: set[str] = set()
         self.called: set[str] = set()
         self.made: set[str] = set()
+        self.filled: set[str] = set()
+        self.fed: set[str] = set()
+        self.slotted: set[str] = set()
+        self.arrays: list[tuple[int, int]] = []
 
     def find_class(self, module: str, name: str) -> Symbol:
         if self.proto < 3:  # noqa: PLR2004 - from then on a pickle has Python 3's names
@@ -208,45 +260,84 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
 
     def load_reduce(self) -> None:
         args = self.stack.pop()
-        self.stack[-1] = self.note(self.called, self.stack[-1], args)
+        self.stack[-1] = self.call(self.stack[-1], args)
+
+    def call(self, target: Any, args: Any) -> Symbol:
+        """What calling something gives; what is known to make an instance, or find a name, is that."""
+        name = _name_of(target)
+        if name == _RECONSTRUCTOR:
+            self.called.add(name)
+            cls, base, state = args
+            if _name_of(base).partition(".")[0] != "builtins" or isinstance(state, Symbol):
+                raise ValueError("it makes an object in a way that pickling does not")
+            return self.note(self.made, cls, ())
+        if name in _UFUNC:
+            self.called.add(name)
+            module, ufunc = args
+            if type(module) is not str or type(ufunc) is not str or module.partition(".")[0] != "numpy":
+                raise ValueError("it asks for a function of numpy that is none")
+            return self.find_class(module, ufunc)
+        if any(isinstance(each, Symbol) and each.is_made() for each in args):
+            self.fed.add(name)
+        return self.note(self.called, target, args)
 
     def load_newobj(self) -> None:
         args = self.stack.pop()
+        if args:
+            self.fed.add(_name_of(self.stack[-1]))
         self.stack[-1] = self.note(self.made, self.stack[-1], args)
 
     def load_newobj_ex(self) -> None:
         kwargs = self.stack.pop()
         args = self.stack.pop()
+        self.fed.add(_name_of(self.stack[-1]))
         self.stack[-1] = self.note(self.made, self.stack[-1], (args, kwargs))
 
     def load_inst(self) -> None:
         module = self.readline()[:-1].decode("ascii")
         name = self.readline()[:-1].decode("ascii")
         args = self.pop_mark()
-        self.append(self.note(self.called, self.find_class(module, name), args))
+        self.append(self.call(self.find_class(module, name), args))
 
     def load_obj(self) -> None:
         args = self.pop_mark()
-        self.append(self.note(self.called, args.pop(0), args))
+        self.append(self.call(args.pop(0), args))
 
     def load_build(self) -> None:
         state = self.stack.pop()
         made = self.stack[-1]
         if not isinstance(made, Symbol):
             raise ValueError("it gives a state to what is no object")  # noqa: TRY004 - about bytes
-        made.state = state
+        self.fill(made, state)
         if _name_of(made.target) == _ARRAY_WRAPPER:
             self._pass_array(state)
 
+    def fill(self, made: Symbol, state: Any) -> None:
+        """An object is given its state."""
+        made.take("state")
+        made.state = state
+        name = _name_of(made.target)
+        self.filled.add(name)
+        slots = state[1] if isinstance(state, tuple) and len(state) == 2 else None  # noqa: PLR2004 - as pickle has it
+        for each in (state[0] if slots is not None else state, slots):
+            if isinstance(each, dict):
+                _check_keys(each)
+        if isinstance(slots, dict | Symbol) and slots:
+            self.slotted.add(name)
+
     def _pass_array(self, state: Any) -> None:
         """Go on behind the array that joblib wrote."""
+        begins = self.file.tell()
+        self._pass(state)
+        self.arrays.append((begins, self.file.tell()))
+
+    def _pass(self, state: Any) -> None:
         itemsize, holds_objects = _item(state["dtype"])
         if holds_objects:
             inner = _Reader(self.file)
             inner.load()
-            self.named |= inner.named
-            self.called |= inner.called
-            self.made |= inner.made
+            for name in ("named", "called", "made", "filled", "fed", "slotted"):
+                getattr(self, name).update(getattr(inner, name))
             return
         if state.get("numpy_array_alignment_bytes") is not None:
             self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
@@ -279,10 +370,17 @@ def _item(dtype: Any) -> tuple[int, bool]:
     """Bytes of one element of a symbolic numpy.dtype, and whether it holds objects."""
     import numpy as np  # noqa: PLC0415 - imported where an array is met
 
-    if _name_of(getattr(dtype, "target", None)) not in ("numpy.dtype", "numpy.core.multiarray.dtype"):
+    if not isinstance(dtype, Symbol) or _name_of(dtype.target) not in (
+        "numpy.dtype",
+        "numpy.core.multiarray.dtype",
+    ):
         raise ValueError("an array of it has no dtype of numpy's own")
     fields = dtype.state[4] if isinstance(dtype.state, tuple) else None
     plain = np.dtype(str(dtype.args[0]))
+    if isinstance(dtype.state, tuple) and dtype.state[3:4] not in ((), (None,)) and not fields:
+        raise ValueError("an array of it has a dtype with a shape of its own")
+    if plain.kind not in "SUVmM" and plain.itemsize and not fields:
+        return plain.itemsize, plain.hasobject
     if fields:
         inner = [_item(field[0]) for field in fields.values()]
         return int(dtype.state[_DTYPE_ITEMSIZE]), any(holds for _, holds in inner)
