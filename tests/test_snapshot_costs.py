@@ -103,7 +103,7 @@ def test_a_lookup_opens_the_segment_it_reads(dataset: Path, counts: Counts) -> N
 
 
 @pytest.mark.parametrize("how", ["roll back", "delete"])
-def test_a_record_is_decoded_once_for_the_file_that_goes(
+def test_a_record_is_decoded_for_the_plan_and_once_for_the_file_that_goes(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """However many files go, and however few records are remembered: none is read again for its name."""
@@ -125,7 +125,7 @@ def test_a_record_is_decoded_once_for_the_file_that_goes(
         assert not list(registry.binaries_dir.iterdir())
         assert len(counts.applied) > 10  # so many events it took
         before = 0 if how == "roll back" else ARTIFACTS + 1  # their ids, to look for what depends on them
-        assert counts.decoded <= before + ARTIFACTS
+        assert counts.decoded <= before + 2 * ARTIFACTS  # what is planned is looked at again where it is done
 
 
 def test_a_writer_holds_the_tail_alone(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

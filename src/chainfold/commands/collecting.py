@@ -30,6 +30,7 @@ from chainfold.commands.running import clear_locks, living, roll_back
 from chainfold.dataset import Dataset, in_chunks
 from chainfold.errors import ConflictError, DependentsError, InvalidInputError, NotFoundError
 from chainfold.events import ArtifactsDeleted, DatasetPurged
+from chainfold.places import encodable
 from chainfold.projections import Sight
 from chainfold.references import ManifestReferences, orphaned_files
 
@@ -224,7 +225,8 @@ class Collection:
         files = tuple(
             PlannedFile(path, size)
             for path, size in orphaned_files(data, self.references)
-            if self.older_than is None or self._is_old(data.files.age(data.blobs.folder / path))
+            if encodable(path)  # an event can name no other
+            and (self.older_than is None or self._is_old(data.files.age(data.blobs.folder / path)))
         )
         values = unwanted_private(data)[0] if self.private else []
         if self.older_than is not None:
@@ -259,14 +261,15 @@ def delete_orphans(
     if dry_run:
         with data.mutex:
             data.refresh()
-            plan = Collection(references, private=False).plan(data)
+            files = list(orphaned_files(data, references))
     else:
         living(data)
         request = Collection(references)
         with data.writing():
             plan = request.plan(data)
             request.carry_out(data, plan, None)
-    return [file.path for file in plan.files], sum(file.size_bytes for file in plan.files)
+            files = [(file.path, file.size_bytes) for file in plan.files]
+    return [path for path, _ in files], sum(size for _, size in files)
 
 
 @dataclass(frozen=True)
