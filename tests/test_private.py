@@ -766,3 +766,22 @@ def test_params_that_do_not_tell_what_is_private_are_refused(workspace: Path, pa
             registry.register([1], ID, "model", params=params)
         assert registry.position == 0
         registry.register([1], ID, "model", params=None)
+
+
+def test_what_was_left_before_its_entry_goes_with_an_erasure(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process died between the private file and the registration: nothing in the log knows of it."""
+
+    def die(*_: object, **__: object) -> None:
+        raise Crash
+
+    with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            patch.setattr("chainfold.dataset.Dataset.append", die)
+            patch.setattr("chainfold.commands.registering.take_back_private", lambda *_: None)
+            say(registry)
+        assert holders(workspace) != []
+        with pytest.raises(NotFoundError, match="the log has nothing of"):
+            registry.erase_private(ID)
+        assert holders(workspace) == []

@@ -47,6 +47,11 @@ class Erasure:
                 if self.names is None or name in self.names:
                     size = data.private.size(path) or 0  # an event erases it where the file is gone, too
                     asked[path] = PlannedValue(self.artifact_id, name, path, size)
+        if not data.projections.ids.rows(self.artifact_id):
+            raise NotFoundError(
+                f"no artifact has, or had, the id {self.artifact_id!r}: what the log has nothing of cannot be "
+                f"erased. What a process that died before its entry left beside the log goes all the same"
+            )
         unknown = sorted(set(self.names or ()) - known)
         if unknown or not known:
             what = f"no private field {named(unknown)}" if unknown else "no private fields"
@@ -78,6 +83,7 @@ def erase_private(data: Dataset, artifact_id: str, names: Sequence[str] | None) 
         How many values were erased.
     """
     with data.writing():
+        _clear(data, files_of(data.private, artifact_id))  # also where no registration came to be
         request = Erasure(artifact_id, None if names is None else tuple(names))
         plan = request.plan(data)
         request.carry_out(data, plan, None)

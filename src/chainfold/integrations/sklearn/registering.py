@@ -89,6 +89,8 @@ def load_fitted(view: RegistryView, artifact_id: str) -> Any:
         InvalidInputError: If the records contradict each other, as only imported ones can.
         CorruptionError: As `RegistryView.load_artifact`, like SerializationError.
     """
+    if not isinstance(artifact_id, str):
+        raise InvalidInputError(f"load_fitted takes an id, as record.artifact_id, not {artifact_id!r:.100}")
     record = view.resolve(artifact_id)
     if record is None:
         raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")

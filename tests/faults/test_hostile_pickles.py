@@ -1,0 +1,144 @@
+"""Pickles made by hand to run code in spite of the policy: none of it runs, whatever way is tried.
+
+Each of these once got through, or is a near relative of one that did.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from chainfold import SerializationError, UntrustedError
+from chainfold.trust import Trust
+
+HEAD: Final = b"\x80\x04"
+MARK: Final = "CHAINFOLD_CODE_RAN"
+
+
+def text(said: str) -> bytes:
+    data = said.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def name(module: str, attribute: str) -> bytes:
+    return text(module) + text(attribute) + b"\x93"
+
+
+def filled(made: bytes, key: str, value: bytes) -> bytes:
+    """An object that is given a state of one attribute."""
+    return made + b"}" + text(key) + value + b"sb"
+
+
+SPACE: Final = name("types", "SimpleNamespace") + b")\x81"
+ARRAY: Final = name("joblib.numpy_pickle", "NumpyArrayWrapper")
+CALL: Final = name("builtins", "exec") + text(f"import os; os.environ[{MARK!r}] = '1'") + b"\x85R"
+
+
+def dtype(state: bytes = b"") -> bytes:
+    return name("numpy", "dtype") + text("f8") + b"\x89\x88\x87R" + state
+
+
+def dtype_state(subtype: bytes, length: int, flags: bytes = b"K\x00") -> bytes:
+    return (
+        b"(K\x03"
+        + text("<")
+        + subtype
+        + b"NNJ"
+        + struct.pack("<i", length)
+        + b"J\xff\xff\xff\xff"
+        + flags
+        + b"tb"
+    )
+
+
+def wrapper_state(shape: bytes, kind: bytes) -> bytes:
+    pairs = [("subclass", name("numpy", "ndarray")), ("shape", shape), ("order", text("C")), ("dtype", kind)]
+    pairs += [("allow_mmap", b"\x89"), ("numpy_array_alignment_bytes", b"N")]
+    return b"}(" + b"".join(text(key) + value for key, value in pairs) + b"ub"
+
+
+PLAIN: Final = dtype(dtype_state(b"N", -1))
+GOOD: Final = ARRAY + b")\x81" + wrapper_state(b"K\x01\x85", PLAIN) + bytes(8)
+OBJECTS: Final = (
+    name("numpy", "dtype") + text("O8") + b"\x89\x88\x87R" + dtype_state(b"N", -1, b"K?").replace(b"<", b"|")
+)
+ATTACKS: Final = {
+    "named": CALL,
+    "ufunc": name("numpy._core", "_ufunc_reconstruct") + text("os") + text("system") + b"\x86R",
+    "ufunc of old": name("numpy.core", "_ufunc_reconstruct") + text("builtins") + text("exec") + b"\x86R",
+    "ufunc that is told": name("numpy._core", "_ufunc_reconstruct") + SPACE + text("exec") + b"\x86R",
+    "method planted": filled(SPACE, "__setstate__", name("numpy", "seterrcall"))
+    + name("numpy", "ndarray") + b"b",
+    "method as item": SPACE + text("__setstate__") + name("numpy", "seterrcall") + b"s",
+    "state twice": filled(SPACE, "a", b"N") + b"}b",
+    "items after the state": filled(SPACE, "append", name("numpy", "seterrcall")) + b"Na",
+    "pairs and items": name("scipy.optimize", "OptimizeResult")
+    + b")\x81" + text("append") + name("numpy", "seterrcall") + b"sNa",
+    "state that is run": filled(
+        name("scipy.stats._continuous_distns", "norm_gen") + b")\x81",
+        "_parse_arg_template",
+        text(f"import os; os.environ[{MARK!r}] = '1'"),
+    ),
+    "constructor": name("copyreg", "_reconstructor")
+    + name("scipy._lib._util", "MapWrapper") * 2 + b"K\x02\x87R",
+    "class changed": name("sklearn.linear_model._ridge", "Ridge")
+    + b"N}" + text("predict") + name("numpy", "zeros_like") + b"s\x86b",
+    "function changed": name("sklearn.utils.validation", "check_is_fitted")
+    + b"N}" + text("__defaults__") + b"Ns\x86b",
+    "slots": SPACE + b"N}" + text("a") + b"Ns\x86b",
+    "object whose methods are called": name("collections", "OrderedDict")
+    + filled(name("sklearn.linear_model._ridge", "Ridge") + b")\x81", "keys", name("numpy", "geterr"))
+    + b"\x85R",
+    "array not seen": GOOD + b"0" + name("copyreg", "_reconstructor") + ARRAY + name("builtins", "object")
+    + b"N\x87R" + wrapper_state(b"K\x01\x85", PLAIN) + b"C" + bytes([6 + len(CALL)]) + b"xxxxxx" + CALL,
+    "length that lies": ARRAY + b")\x81"
+    + wrapper_state(b"K\x01\x85", dtype(dtype_state(b"N", 8 + len(CALL)))) + bytes(8) + CALL,
+    "array of objects in disguise": ARRAY + b")\x81"
+    + wrapper_state(
+        b"K\x01\x85",
+        name("numpy", "dtype") + text("V8") + b"\x89\x88\x87R"
+        + dtype_state(OBJECTS + b"K\x01\x85\x86", 8, b"K?"),
+    ) + HEAD + CALL + b".",
+}  # fmt: skip
+
+
+@pytest.fixture
+def ran() -> Iterator[list[str]]:
+    """What has run: nothing must have."""
+    before = np.geterrcall(), Ridge.predict
+    yield []
+    assert os.environ.pop(MARK, None) is None
+    assert (np.geterrcall(), Ridge.predict) == before
+
+
+@pytest.mark.usefixtures("ran")
+@pytest.mark.parametrize("policy", ["registered", "listed"])
+@pytest.mark.parametrize("form", ["pickle", "joblib"])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_of_it_runs(attack: str, form: str, policy: str) -> None:
+    with pytest.raises((UntrustedError, SerializationError)):
+        Trust(policy).open(HEAD + ATTACKS[attack] + b".", form, "it", is_own=False)
+
+
+@pytest.mark.usefixtures("ran")
+def test_what_is_good_is_read(tmp_path: Path) -> None:
+    """So that the attacks fail for what they do, and not for how they are put together."""
+    assert Trust().open(HEAD + GOOD + b".", "joblib", "it", is_own=False).tolist() == [0.0]
+    trust = Trust()
+    trust.allow(["types.SimpleNamespace"])
+    assert trust.open(HEAD + filled(SPACE, "a", b"K\x01") + b".", "pickle", "it", is_own=False).a == 1
+    found = Trust().open(HEAD + name("numpy", "log1p") + b".", "pickle", "it", is_own=False)
+    assert found is np.log1p
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_are_shown_as_they_can_be_typed() -> None:
+    with pytest.raises(UntrustedError) as refused:
+        Trust().open(HEAD + name("evil\x1b[31m", "x y") + b".", "pickle", "it", is_own=False)
+    assert "\x1b" not in str(refused.value)
+    assert "registry.allow" not in str(refused.value)
