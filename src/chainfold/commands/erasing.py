@@ -49,8 +49,8 @@ class Erasure:
                     asked[path] = PlannedValue(self.artifact_id, name, path, size)
         if not data.projections.ids.rows(self.artifact_id):
             raise NotFoundError(
-                f"no artifact has, or had, the id {self.artifact_id!r}: what the log has nothing of cannot be "
-                f"erased. What a process that died before its entry left beside the log goes all the same"
+                f"no artifact has, or had, the id {self.artifact_id!r}: what the log has nothing of cannot "
+                f"be erased. What a process that died before its entry left beside the log goes all the same"
             )
         unknown = sorted(set(self.names or ()) - known)
         if unknown or not known:
