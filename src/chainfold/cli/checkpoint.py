@@ -7,7 +7,7 @@ import click
 from chainfold.cli.command import Command
 from chainfold.cli.keys import key_option, make_key_file, read_key
 from chainfold.cli.opening import Place, placed
-from chainfold.cli.outfiles import force_option, write_file
+from chainfold.cli.outfiles import force_option, stdout_is_none, write_file
 from chainfold.cli.printing import Printer
 
 
@@ -28,8 +28,9 @@ from chainfold.cli.printing import Printer
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Where to: a file that is not there yet; by default stdout.",
+    type=click.Path(path_type=Path, allow_dash=True),
+    callback=stdout_is_none,
+    help="Where to: a file that is not there yet; by default, or by -, stdout.",
 )
 @force_option
 @key_option

@@ -13,7 +13,7 @@ from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Reading, reading
-from chainfold.cli.outfiles import STDOUT, force_option, refuse_if_there, whole_file
+from chainfold.cli.outfiles import STDOUT, force_option, refuse_unfit, whole_file
 from chainfold.cli.progress import Step, progress
 from chainfold.cli.units import size_text
 from chainfold.errors import InvalidInputError
@@ -86,7 +86,7 @@ def export(
     view = reading.view
     if chosen in _TABULAR:
         path = Path(file)
-        refuse_if_there(path, force=force)
+        refuse_unfit(path, force=force)
         with progress("Exporting", unit="entries") as step:
             view.export(path, chosen, what=table, overwrite=force, progress=step.at)
     else:

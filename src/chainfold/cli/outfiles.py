@@ -1,6 +1,7 @@
 """Files that a command writes for whoever asked: whole or not at all, and nothing is replaced unasked."""
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,12 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
+from chainfold.cli.workspaces import dataset_names
+from chainfold.errors import ChainfoldError, InvalidInputError, NotFoundError, StorageError
 
 STDOUT: Final = "-"
+_OWN: Final = ("log", "binaries")
+"""Folders of a workspace in which nobody else writes."""
 _SECRET: Final = 0o600
 _USUAL: Final = 0o666
 _EXCLUSIVE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -20,6 +24,11 @@ _EXCLUSIVE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY
 def force_option(body: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--force`."""
     return click.option("--force", is_flag=True, help="Replace the file if it is there.")(body)
+
+
+def stdout_is_none(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    """For options whose default is stdout: - means that, too."""
+    return None if value == Path(STDOUT) else value
 
 
 def write_file(path: Path, content: bytes, *, force: bool = False, secret: bool = False) -> None:
@@ -38,12 +47,13 @@ def whole_file(path: Path, *, force: bool = False, secret: bool = False) -> Iter
         secret: Whether only its owner may read it.
 
     Raises:
-        InvalidInputError: If it is there and not to be replaced.
+        InvalidInputError: If it is there and not to be replaced, or no name for a file of one's own.
+        NotFoundError: If its folder is not there.
         StorageError: If the system refuses.
     """
+    refuse_unfit(path, force=force)  # before the work is done
     aside = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}")
     try:
-        refuse_if_there(path, force=force)  # before the work is done
         try:
             with open(aside, "wb", opener=_opener(_SECRET if secret else _USUAL)) as file:
                 yield file
@@ -64,10 +74,50 @@ def whole_file(path: Path, *, force: bool = False, secret: bool = False) -> Iter
         raise StorageError.refused("write", path, error) from error
 
 
-def refuse_if_there(path: Path, *, force: bool) -> None:
-    """InvalidInputError if a file is there and not to be replaced."""
-    if not force and os.path.lexists(path):
+def refuse_unfit(path: Path, *, force: bool) -> None:
+    """Refuse a name that a file of the user's own cannot have.
+
+    Args:
+        path: The name.
+        force: Whether a file of that name is replaced. What is no regular file (a device, a link) never is.
+
+    Raises:
+        InvalidInputError: If it is there and not to be replaced, is no name, or is the workspace's own.
+        NotFoundError: If its folder is not there.
+        StorageError: If the system does not tell.
+    """
+    if not path.name:
+        raise InvalidInputError(f"{str(path)!r} is a folder: name a file in it, or use - for stdout")
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
+    except OSError as error:
+        raise StorageError.refused("write", path, error) from error
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise InvalidInputError(
+            f"{str(path)!r} is {_sort(found.st_mode)}, which is never replaced: name a file, or use - for stdout"
+        )
+    if found is not None and not force:
         raise _is_there(path)
+    folder = Path(os.path.realpath(path.parent))
+    if not folder.is_dir():
+        raise NotFoundError(
+            f"there is no folder {str(path.parent)!r} for {path.name!r}: make it, or name another"
+        )
+    for each in (folder, *folder.parents):
+        if each.name in _OWN and any(dataset_names(each.parent)):
+            raise InvalidInputError(
+                f"{str(path)!r} is in {each.name}/ of a workspace, where only chainfold writes: name another"
+            )
+
+
+def _sort(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISLNK(mode):
+        return "a link"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a device or the like"
 
 
 def to_stdout(content: bytes, what: str) -> None:

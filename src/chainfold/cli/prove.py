@@ -12,7 +12,7 @@ from chainfold.cli.keys import key_option, read_key
 from chainfold.cli.moments import parse_moment
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Reading, reading
-from chainfold.cli.outfiles import force_option, to_stdout, write_file
+from chainfold.cli.outfiles import force_option, stdout_is_none, to_stdout, write_file
 from chainfold.cli.units import size_text
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Where the proof of an artifact goes: a file that is not there yet; by default stdout.",
+    type=click.Path(path_type=Path, allow_dash=True),
+    callback=stdout_is_none,
+    help="Where the proof of an artifact goes: a file that is not there yet; by default, or by -, stdout.",
 )
 @force_option
 @key_option

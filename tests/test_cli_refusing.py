@@ -1,0 +1,87 @@
+"""What the command line refuses: names that its files cannot have, damaged logs, streams that are closed."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.cli_running import chainfold, contents, fill
+
+from chainfold import ArtifactRegistry
+
+WRITERS = (
+    ("load", "production", "-o"),
+    ("export", "--as", "manifest"),
+    ("export", "--as", "sqlite"),
+    ("checkpoint", "-o"),
+    ("prove", "production", "-o"),
+)
+posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHAINFOLD_DATASET", raising=False)
+    monkeypatch.setenv("CHAINFOLD_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def ids(registry: ArtifactRegistry) -> dict[str, str]:
+    return fill(registry)
+
+
+@pytest.mark.parametrize("command", WRITERS)
+class TestOutput:
+    @posix
+    @pytest.mark.parametrize("make", [os.mkfifo if hasattr(os, "mkfifo") else os.mkdir, os.mkdir])
+    @pytest.mark.parametrize("force", [[], ["--force"]])
+    def test_what_is_no_file_stays(
+        self, command: tuple[str, ...], make: Callable[[str], None], force: list[str]
+    ) -> None:
+        make("there")
+        before = os.lstat("there")
+        done = chainfold(*command, "there", *force)
+        assert done.exit_code == 65
+        assert "use - for stdout" in done.stderr
+        assert "--force" not in done.stderr
+        assert os.lstat("there").st_mode == before.st_mode
+        assert os.lstat("there").st_ino == before.st_ino
+
+    @posix
+    def test_a_link_stays(self, command: tuple[str, ...], tmp_path: Path) -> None:
+        (tmp_path / "target").write_text("mine")
+        (tmp_path / "link").symlink_to("target")
+        done = chainfold(*command, "link", "--force")
+        assert done.exit_code == 65
+        assert "is a link" in done.stderr
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "target").read_text() == "mine"
+
+    @pytest.mark.parametrize(
+        "place", ["log/wheat/segments/00000000000000000001.jsonl", "log/x", "binaries/x"]
+    )
+    def test_the_workspace_is_not_written_into(
+        self, command: tuple[str, ...], place: str, workspace: Path
+    ) -> None:
+        (workspace / "binaries").mkdir(exist_ok=True)
+        before = contents(workspace)
+        done = chainfold(*command, workspace / place, "--force")
+        assert done.exit_code == 65
+        assert "only chainfold writes" in done.stderr
+        assert contents(workspace) == before
+
+    def test_no_name(self, command: tuple[str, ...]) -> None:
+        assert chainfold(*command, "").exit_code == 65
+
+    def test_no_folder(self, command: tuple[str, ...]) -> None:
+        done = chainfold(*command, "no/such/folder/x")
+        assert done.exit_code == 66
+        assert "there is no folder 'no/such/folder'" in done.stderr.replace("\\\\", "/")
+
+
+@pytest.mark.parametrize("command", [("checkpoint",), ("prove", "production")])
+def test_a_dash_is_stdout(command: tuple[str, ...], tmp_path: Path) -> None:
+    assert chainfold(*command, "-o", "-").stdout_bytes == chainfold(*command).stdout_bytes
+    assert not (tmp_path / "-").exists()
