@@ -85,3 +85,45 @@ class TestOutput:
 def test_a_dash_is_stdout(command: tuple[str, ...], tmp_path: Path) -> None:
     assert chainfold(*command, "-o", "-").stdout_bytes == chainfold(*command).stdout_bytes
     assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.damages
+class TestDamagedLog:
+    COMMANDS = (
+        ("export", "x.yaml"),
+        ("export", "x.sqlite"),
+        ("checkpoint", "-o", "x"),
+        ("prove", "--entry", "0"),
+        ("prove", "stack:0:all"),
+        ("rebuild",),
+    )
+
+    @pytest.fixture
+    def damaged(self, registry: ArtifactRegistry, workspace: Path) -> int:
+        """Position of the entry that is not what was acknowledged."""
+        registry.close()
+        (segment,) = (workspace / "log" / "wheat" / "segments").iterdir()
+        content = segment.read_bytes()
+        segment.write_bytes(content.replace(b"retrained", b"Retrained", 1))
+        return content[: content.index(b"retrained")].count(b"\n")
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_nothing_is_made_of_what_is_left(
+        self, command: tuple[str, ...], damaged: int, tmp_path: Path
+    ) -> None:
+        done = chainfold(*command)
+        assert done.exit_code == 74
+        assert "chainfold verify" in done.stderr
+        assert f"position {damaged}" in done.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["workspace"]
+
+    def test_what_is_surely_before_it_is_given(self, damaged: int) -> None:
+        assert chainfold("export", "x.yaml", "--at", str(damaged)).exit_code == 0
+        assert chainfold("checkpoint", "--at", str(damaged)).exit_code == 0
+        assert chainfold("checkpoint", "--at", "2999-01-01").exit_code == 74
+
+    def test_no_file_is_called_an_orphan(self, damaged: int) -> None:
+        done = chainfold("verify")
+        assert done.exit_code == 1
+        assert "orphan" not in done.stdout + done.stderr
+        assert "gc" not in done.stderr

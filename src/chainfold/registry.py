@@ -498,6 +498,13 @@ class ArtifactRegistry(RegistryView, Planned):
         """
         return RegistryView(self._data, size=size_of(self._data, when), pipeline_id=self.pipeline_id)
 
+    @property
+    def damage(self) -> str:
+        """Where the log is damaged, and what helps; empty if it can be read to its end."""
+        with self._data.mutex:
+            self._data.refresh()
+            return "" if self._data.log.damage is None else str(self._data.log.damage)
+
     def rebuild(self, progress: Progress | None = None) -> bool:
         """Replay the log from nothing, and use that. Whether it gave the same state as was held before.
 

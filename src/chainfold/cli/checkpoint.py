@@ -78,6 +78,7 @@ def checkpoint(
         with place.writing() as writing:
             writing.registry.checkpoint()
     with place.reading() as reading:
+        reading.require_whole()
         view, printer = reading.view, reading.printer
         text = view.checkpoint(signer)
     if output is not None:

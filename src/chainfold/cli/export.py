@@ -83,6 +83,7 @@ def export(
     what the tables have, docs/exports.md what becomes what in PROV, OpenLineage and in-toto.
     """
     chosen = _kind(file, kind, table, artifact)
+    reading.require_whole()
     view = reading.view
     if chosen in _TABULAR:
         path = Path(file)

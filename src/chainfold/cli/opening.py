@@ -40,6 +40,7 @@ class Reading(NamedTuple):
         printer: Prints in the format that was asked for.
         now: What ages are reckoned from: the present, or the moment that was asked for.
         is_past: Whether a moment was asked for.
+        is_certain: Whether a moment was of which all is known, even if the log is damaged behind it.
     """
 
     view: "RegistryView"
@@ -47,6 +48,16 @@ class Reading(NamedTuple):
     printer: Printer
     now: datetime
     is_past: bool
+    is_certain: bool
+
+    def require_whole(self) -> None:
+        """Refuse to go on with less than was asked for, for what is handed to others.
+
+        Raises:
+            CorruptionError: If the log is damaged, so that nobody can tell what is missing.
+        """
+        if not self.is_certain:
+            refuse_damage(self.registry)
 
 
 class Writing(NamedTuple):
@@ -135,7 +146,10 @@ class Place:
                     f"as of position {view.position} of {registry.position} in dataset {view.dataset!r}, "
                     f"{time_text(now.isoformat())} UTC"
                 )
-            yield Reading(view, registry, printer, now, self._at is not None)
+            certain = self._at is not None and (
+                not isinstance(moment, datetime) or view.position < registry.position
+            )
+            yield Reading(view, registry, printer, now, self._at is not None, certain)
 
     @contextmanager
     def writing(self) -> Iterator[Writing]:
@@ -148,6 +162,14 @@ class Place:
 
         with ArtifactRegistry(self.workspace.folder, self.dataset) as registry:
             yield Writing(registry, self.printer(dataset=registry.dataset))
+
+
+def refuse_damage(registry: "ArtifactRegistry") -> None:
+    """CorruptionError if the log cannot be read to its end."""
+    if registry.damage:
+        from chainfold.errors import CorruptionError
+
+        raise CorruptionError(f"{registry.damage}; chainfold verify tells all that is wrong")
 
 
 def _asked(ctx: click.Context, name: str) -> str | None:

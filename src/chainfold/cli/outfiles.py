@@ -96,7 +96,8 @@ def refuse_unfit(path: Path, *, force: bool) -> None:
         raise StorageError.refused("write", path, error) from error
     if found is not None and not stat.S_ISREG(found.st_mode):
         raise InvalidInputError(
-            f"{str(path)!r} is {_sort(found.st_mode)}, which is never replaced: name a file, or use - for stdout"
+            f"{str(path)!r} is {_sort(found.st_mode)}, which is never replaced: name a file, or use - for "
+            f"stdout"
         )
     if found is not None and not force:
         raise _is_there(path)

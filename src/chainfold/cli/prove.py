@@ -81,6 +81,7 @@ def prove(
         raise click.UsageError("name one thing to prove: an artifact, or --entry, or --since.")
     if name is None and (output is not None or key_file is not None or force):
         raise click.UsageError("--output, --force and --key-file are for the proof of an artifact.")
+    reading.require_whole()
     if entry is not None:
         included = reading.view.inclusion_proof(entry)
         _tell(reading.printer, "inclusion/1", {"entry": entry, "size": included.size}, included)

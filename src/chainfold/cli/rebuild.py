@@ -3,7 +3,7 @@
 import click
 
 from chainfold.cli.command import Command
-from chainfold.cli.opening import Writing, writing
+from chainfold.cli.opening import Writing, refuse_damage, writing
 from chainfold.cli.progress import progress
 from chainfold.cli.units import counted
 
@@ -26,6 +26,7 @@ def rebuild(writing: Writing, *, exit_code: bool) -> None:
     artifacts' files is changed.
     """
     registry, printer = writing.registry, writing.printer
+    refuse_damage(registry)
     with progress("Rebuilding", unit="entries") as step:
         same = registry.rebuild(step.at)
     entries, artifacts = registry.position, len(registry)
