@@ -1,12 +1,13 @@
 """What the command line refuses: names that its files cannot have, damaged logs, streams that are closed."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli_running import chainfold, contents, fill
+from tests.cli_running import chainfold, contents, environment, fill
 
 from chainfold import ArtifactRegistry
 
@@ -127,3 +128,44 @@ class TestDamagedLog:
         assert done.exit_code == 1
         assert "orphan" not in done.stdout + done.stderr
         assert "gc" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")
+class TestStreams:
+    @staticmethod
+    def shell(line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/bin/sh", "-c", line.replace("chainfold", f"{sys.executable} -m chainfold")],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environment(),
+        )
+
+    @pytest.mark.parametrize("stream", ["> /dev/full", ">&-"])
+    @pytest.mark.parametrize(
+        "command",
+        ["ls", "ls --format csv", "load production -o -", "export - --as prov", "--help", "completion bash"],
+    )
+    def test_stdout_takes_nothing(self, command: str, stream: str) -> None:
+        done = self.shell(f"chainfold {command} {stream}")
+        assert done.returncode == 74
+        assert done.stderr.startswith("Error: cannot write to stdout")
+        assert done.stderr.count("\n") == 1
+
+    def test_what_needs_no_stdout_works_without(self, tmp_path: Path) -> None:
+        assert self.shell("chainfold load production -o x >&-").returncode == 0
+        assert (tmp_path / "x").exists()
+
+    def test_stdin_is_closed(self) -> None:
+        done = self.shell("chainfold show - <&-")
+        assert done.returncode == 74
+        assert "cannot read ids from stdin" in done.stderr
+
+    @pytest.mark.parametrize("stream", ["2> /dev/full", "2>&-"])
+    def test_nobody_can_be_told(self, stream: str) -> None:
+        assert self.shell(f"chainfold ls -d nope {stream}").returncode == 66
+        assert self.shell(f"chainfold show nope {stream}").returncode == 66
+        done = self.shell(f"chainfold ls --at 7 {stream}")
+        assert done.returncode == 0
+        assert done.stdout

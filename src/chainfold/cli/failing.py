@@ -1,5 +1,6 @@
 """What went wrong, in one sentence, and the exit code that says of what kind it was."""
 
+import errno
 import logging
 import os
 import shutil
@@ -33,6 +34,11 @@ EXIT_CODES: Final = {
 }
 """What each exit code means; made part of the manual."""
 UNFORESEEN: Final = 70  # EX_SOFTWARE
+_NO_OUTPUT: Final = {
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EBADF") if hasattr(errno, name)
+}
+"""Why a stream takes nothing; files are written by what says their names."""
+STORAGE_FAILED: Final = 74  # EX_IOERR
 INTERRUPTED: Final = 130  # 128 + SIGINT
 NOBODY_READS: Final = 141  # 128 + SIGPIPE
 
@@ -50,6 +56,10 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, BrokenPipeError) and not isinstance(error, ChainfoldError):
         _let_go(sys.stdout)
         return NOBODY_READS
+    if isinstance(error, OSError) and error.filename is None and _is_of_output(error):
+        _let_go(sys.stdout)  # what is left of it would fail at exit again
+        tell("Error", f"cannot write to stdout: {error.strerror}. What was printed is not whole")
+        return STORAGE_FAILED
     if isinstance(error, KeyboardInterrupt):
         tell("Interrupted", "nothing was left half done.")
         return INTERRUPTED
@@ -61,19 +71,38 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
     return error.exit_code if isinstance(error, ChainfoldError) else UNFORESEEN
 
 
+def stand_in() -> None:
+    """Put something in the place of streams that are closed: each command may count on all three.
+
+    What is written to stdout then fails, as it should; stderr is only for people.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.open(os.devnull, os.O_WRONLY), encoding="utf-8")  # noqa: SIM115, PTH123 - until the end
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
+
+
 def tell(kind: str, text: str) -> None:
     """A line on stderr."""
     words = plain(" ".join(text.split()))
     if sys.stderr.isatty():  # a terminal would break the line amid a word
         columns = shutil.get_terminal_size().columns
         words = textwrap.fill(f"{kind}: {words}", columns, break_on_hyphens=False)[len(kind) + 2 :]
-    sys.stderr.write(
-        f"{click.style(f'{kind}:', fg=_COLOURS.get(kind)) if _shows_colours() else f'{kind}:'} {words}\n"
-    )
-    sys.stderr.flush()
+    head = click.style(f"{kind}:", fg=_COLOURS.get(kind)) if _shows_colours() else f"{kind}:"
+    try:
+        sys.stderr.write(f"{head} {words}\n")
+        sys.stderr.flush()
+    except OSError:  # nobody can be told; the exit code still tells
+        _let_go(sys.stderr)
 
 
 _COLOURS: Final = {"Error": "red", "Warning": "yellow"}
+
+
+def _is_of_output(error: OSError) -> bool:
+    return not isinstance(error, ChainfoldError) and error.errno in _NO_OUTPUT
 
 
 def _sentence(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from chainfold.cli.failing import exit_code_of, heard
+from chainfold.cli.failing import exit_code_of, heard, stand_in
 
 _LOOK: Final = "Look"
 _CHANGE: Final = "Change"
@@ -78,6 +78,7 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """As click has it; what goes wrong before a command runs is told in one sentence, too."""
+        stand_in()
         try:
             return super().main(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - as in `invoke`

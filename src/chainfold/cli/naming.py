@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from chainfold.cli.plain import plain
-from chainfold.errors import NotFoundError
+from chainfold.errors import NotFoundError, StorageError
 
 if TYPE_CHECKING:
     from chainfold.view import RegistryView
@@ -23,10 +23,17 @@ def each_name(names: Sequence[str]) -> Iterator[str]:
         if name != STDIN:
             yield name
             continue
-        for line in sys.stdin:
+        for line in _lines():
             text = line.rstrip("\r\n")
             if text:
                 yield text
+
+
+def _lines() -> Iterator[str]:
+    try:
+        yield from sys.stdin
+    except OSError as error:
+        raise StorageError(f"cannot read ids from stdin: {error.strerror}") from error
 
 
 def find_id(view: "RegistryView", name: str) -> str:
