@@ -169,3 +169,36 @@ class TestStreams:
         done = self.shell(f"chainfold ls --at 7 {stream}")
         assert done.returncode == 0
         assert done.stdout
+
+
+class TestMoments:
+    @pytest.mark.parametrize(
+        "command",
+        ["ls --at", "verify --since", "prove --since", "show production --at", "ls --datasets --at"],
+    )
+    @pytest.mark.parametrize("content", ["hush\nmore\n", "", "x\n1\nhush\n"])
+    def test_a_file_that_is_no_checkpoint(self, command: str, content: str, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text(content)
+        done = chainfold(*command.split(), "key")
+        assert done.exit_code == 65
+        assert "the file 'key' is no checkpoint" in done.stderr
+        assert "hush" not in done.stderr
+
+    @pytest.mark.parametrize("text", ["nothere.txt", "3.5", "-1", "", "now", "workspace"])
+    def test_nothing_that_is_a_moment(self, text: str) -> None:
+        done = chainfold("ls", "--at", text)
+        assert done.exit_code == 65
+        assert all(word in done.stderr for word in (repr(text), "position", "time", "file"))
+
+
+@pytest.mark.parametrize("command", ["runs", "log"])
+def test_none_were_asked_for(command: str) -> None:
+    done = chainfold(command, "-n", "0")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("command", ["log --run", "rollback --yes"])
+def test_a_run_that_never_was(command: str) -> None:
+    done = chainfold(*command.split(), "nope")
+    assert done.exit_code == 66
+    assert "chainfold runs" in done.stderr

@@ -121,7 +121,9 @@ class Past(Lookups):
             size = self._size_at(NOW)
             state = self._data.projections.runs.get(run_id)
             if state is None or state.started >= size:
-                raise NotFoundError(f"the log of {self._data.name!r} has no run {run_id!r}; see runs()")
+                raise NotFoundError(
+                    f"the log of {self._data.name!r} has no run {run_id!r}; see runs(), or `chainfold runs`"
+                )
             return _info(state, size)
 
     def diff(self, first: Moment, second: Moment | None = None) -> Diff:

@@ -109,7 +109,7 @@ def log(
         entry_columns(),
         as_json=entry_json,
         id_of=lambda entry: str(entry.position),
-        empty="nothing happened that fits",
+        empty="" if limit == 0 else "nothing happened that fits",
         endless=follow,
     )
 

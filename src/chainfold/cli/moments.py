@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from chainfold.cli.units import parse_time
-from chainfold.errors import InvalidInputError, NotFoundError
+from chainfold.errors import CorruptionError, InvalidInputError, NotFoundError
 
 HELP: Final = (
     "As of a position, a time or a checkpoint: 120 (after the first 120 entries), 2026-05-31 (at the end of "
@@ -24,7 +24,7 @@ def parse_moment(text: str, *, end: bool = True) -> int | datetime | bytes:
         end: Whether a date means the end of that day, or its beginning.
 
     Raises:
-        InvalidInputError: If it is none of these.
+        InvalidInputError: If it is none of these, or a file with something else.
     """
     words = text.strip()
     if words.isascii() and words.isdigit() and len(words) <= _DIGITS:
@@ -34,7 +34,10 @@ def parse_moment(text: str, *, end: bool = True) -> int | datetime | bytes:
     except InvalidInputError:
         content = _content(words)
         if content is None:
-            raise
+            raise InvalidInputError(
+                f"{text!r} is no position (120), no time (2026-05-31T12:00:00Z, 2026-05-31, '2 days ago') "
+                f"and no file with a kept checkpoint that can be read"
+            ) from None
         return content
 
 
@@ -43,6 +46,7 @@ def read_checkpoint(name: str) -> bytes:
 
     Raises:
         NotFoundError: If it is not there, or cannot be read.
+        InvalidInputError: If it is no checkpoint.
     """
     content = _content(name)
     if content is None:
@@ -62,4 +66,18 @@ def _content(name: str) -> bytes | None:
         return None
     if len(content) > _CHECKPOINT_BYTES:
         raise InvalidInputError(f"{name!r} has more than {_CHECKPOINT_BYTES:,} bytes: it is no checkpoint")
+    _require_checkpoint(name, content)
     return content
+
+
+def _require_checkpoint(name: str, content: bytes) -> None:
+    """InvalidInputError if that is none; what it is may be a secret, and is not printed."""
+    from chainfold.log import parse_checkpoint
+
+    try:
+        parse_checkpoint(content)
+    except CorruptionError:
+        raise InvalidInputError(
+            f"the file {name!r} is no checkpoint: one has three lines (the log's name, a size, a root), as "
+            f"chainfold checkpoint -o FILE writes them"
+        ) from None

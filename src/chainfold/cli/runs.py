@@ -52,7 +52,7 @@ def runs(reading: Reading, *, status: str | None, limit: int | None) -> None:
         ],
         as_json=_json,
         id_of=lambda run: run.run_id,
-        empty="no run fits" if status else "no run has begun",
+        empty="" if limit == 0 else "no run fits" if status else "no run has begun",
     )
 
 

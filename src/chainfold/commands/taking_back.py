@@ -53,7 +53,9 @@ class Rollback:
         """
         run = data.projections.runs.get(self.run_id)
         if run is None:
-            raise NotFoundError(f"the log of {data.name!r} has no run {self.run_id!r}; see runs()")
+            raise NotFoundError(
+                f"the log of {data.name!r} has no run {self.run_id!r}; see runs(), or `chainfold runs`"
+            )
         if run.status == "open":
             return msgspec.structs.replace(plan_rollback(data, run, self), runs=(run.run_id,))
         if run.status != "committed":
