@@ -202,3 +202,20 @@ def test_a_run_that_never_was(command: str) -> None:
     done = chainfold(*command.split(), "nope")
     assert done.exit_code == 66
     assert "chainfold runs" in done.stderr
+
+
+def test_what_history_needs_is_not_called_rubbish(registry: ArtifactRegistry) -> None:
+    for value in ("a", "b"):
+        registry.register([value], "x:1:all", "model", params={"hush": value}, private=["hush"])
+    done = chainfold("verify")
+    assert done.exit_code == 0
+    assert "Note (unneeded)" in done.stdout
+    assert "load --at, show --at and restore still use it" in done.stderr
+    assert "gc --all would remove it for good" in done.stderr
+    before = registry.position - 1
+    assert chainfold("load", "x:1:all", "--at", str(before), "-o", "x").exit_code == 0
+    shown = ("show", "x:1:all", "--private", "--at", str(before), "--format", "json")
+    assert '"hush": "a"' in chainfold(*shown).stdout
+    assert chainfold("gc", "--all", "--yes").exit_code == 0
+    assert '"hush": "a"' not in chainfold(*shown).stdout
+    assert chainfold("load", "x:1:all", "--at", str(before), "-o", "y").exit_code == 66

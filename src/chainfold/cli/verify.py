@@ -150,8 +150,12 @@ def _tell(printer: Printer, found: "Report", kept: tuple[str, ...], *, whole: bo
     for kind, count in told.items():
         if count > _NOTES:
             printer.note(f"{count - _NOTES:,} more are {kind}: --format json tells all")
-    if told["orphan"]:
-        printer.note("chainfold gc removes orphans")
+    if told["orphan"] or told["unneeded"]:
+        printer.note(
+            "what no live artifact needs may be of one that was superseded or deleted: load --at, show --at "
+            "and restore still use it. chainfold gc --all would remove it for good; with --dry-run it only "
+            "shows what"
+        )
     if errors:
         printer.note("what was lost is put back from a copy, and nothing else: docs/recovery.md says how")
 
