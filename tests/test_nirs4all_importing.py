@@ -262,6 +262,17 @@ def test_a_manifest_can_do_no_harm(workspace: Path, nasty: str) -> None:
     assert not (workspace / "log").exists()
 
 
+@pytest.mark.parametrize(
+    "misfit", ["!!bool z", "!!timestamp z", "!!int ''", "!!float ''", "!!int '0b'", "!!int [1]"]
+)
+def test_a_value_that_is_not_what_its_tag_says_is_refused(workspace: Path, misfit: str) -> None:
+    path = write_manifest(workspace, "r/0001", "wheat", [])
+    path.write_text(f"dataset: wheat\nartifacts: []\nx: {misfit}\n")
+    with pytest.raises(ManifestError, match="cannot read the manifest") as caught:
+        import_workspace(workspace)
+    assert str(path) in str(caught.value)
+
+
 def test_what_says_the_same_again_and_again_is_cut_short(workspace: Path) -> None:
     """What parameters may say is bounded, whatever they share."""
     path = write_manifest(workspace, "r/0001", "wheat", [])
@@ -284,7 +295,8 @@ def test_a_number_to_the_base_of_60_is_a_text(workspace: Path) -> None:
     path = write_manifest(workspace, "r/0001", "wheat", [])
     path.write_text(
         "dataset: wheat\nartifacts:\n- {artifact_id: 'a$0:all', path: x.pkl, content_hash: sha256:abc,"
-        f" params: {{short: 1:30, long: {long[:50_000]}, ten: 10}}}}\n"
+        f" params: {{short: 1:30, long: {long[:50_000]}, ten: 10, real: 1:30.5,"
+        f" far: {'1:' * 400}1.5, half: .5}}}}\n"
     )
     import_workspace(workspace)
     with ArtifactRegistry(workspace, "wheat") as registry:
@@ -292,3 +304,6 @@ def test_a_number_to_the_base_of_60_is_a_text(workspace: Path) -> None:
         assert record is not None
         assert record.params["short"] == "1:30"
         assert record.params["ten"] == 10
+        assert record.params["real"] == "1:30.5"
+        assert record.params["far"].endswith(":1.5")
+        assert record.params["half"] == 0.5

@@ -117,8 +117,12 @@ def manifest_at(path: str) -> Any:
         content = _content(path, os.stat(path))  # noqa: PTH116 - as above
         if next(islice(_parsed(content), _MAX_NODES, None), None) is None:
             return yaml.load(content, Loader=_plain_loader())  # noqa: S506 - a safe one
-    except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error, "") from error
+    except (LookupError, AttributeError, ArithmeticError, TypeError) as error:
+        # What PyYAML trips over when a text is not of the type that its tag claims, as in `!!bool z`.
+        misfit = ValueError(f"a value in it is not what its tag says ({type(error).__name__}: {error})")
+        raise _unreadable(path, misfit, "") from error
     raise _unreadable(path, ValueError(f"it has more than {_MAX_NODES:,} nodes"), "")
 
 
@@ -136,12 +140,18 @@ def _plain_loader() -> Any:
                 None, None, "it merges mappings, which no manifest does", node.start_mark
             )
 
-    def whole_number(self: Any, node: Any) -> Any:
-        # To the base of 60, as YAML 1.1 has it, a number takes the square of its digits to read.
-        return node.value if ":" in node.value else self.construct_yaml_int(node)
+    def number(self: Any, node: Any) -> Any:
+        # To the base of 60, as YAML 1.1 has it, a number takes the square of its digits to read, or is
+        # too large for a float.
+        text = self.construct_scalar(node)
+        if ":" in text:
+            return text
+        is_whole = node.tag == "tag:yaml.org,2002:int"
+        return self.construct_yaml_int(node) if is_whole else self.construct_yaml_float(node)
 
     loader: Any = type("PlainLoader", (base,), {"flatten_mapping": flatten_mapping})
-    loader.add_constructor("tag:yaml.org,2002:int", whole_number)
+    loader.add_constructor("tag:yaml.org,2002:int", number)
+    loader.add_constructor("tag:yaml.org,2002:float", number)
     return loader
 
 
