@@ -147,7 +147,7 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(workspace: Path, spoil: 
 
 
 def test_files_that_are_missing_are_named(workspace: Path) -> None:
-    lost = {"content_hash": "sha256:abc", "path": "model_X_abc.pkl"}
+    lost = {"content_hash": f"sha256:{'0' * 64}", "path": "model_X_abc.pkl"}
     path = write_manifest(workspace, "r/0001", "wheat", [listed("a$0:all", lost)])
     (done,) = import_workspace(workspace)
     assert f"1 files are missing: model_X_abc.pkl of a$0:all ({path})" in str(done)
@@ -166,6 +166,145 @@ def test_the_oldest_manifests_name_no_ids(workspace: Path) -> None:
     with ArtifactRegistry(workspace, "wheat") as registry:
         assert len(registry) == 4
         assert {each.pipeline_id for each in registry.get_all_records()} == {"0001", "0002"}
+
+
+@pytest.mark.parametrize("said", [{"content_hash": None}, {"content_hash": ""}, {}])
+def test_what_no_manifest_says_of_a_file_is_computed(workspace: Path, said: Item) -> None:
+    """And the record says so; what is not there is missing, until it is there and imported again."""
+    files = [stored(workspace, "wheat", [value]) for value in range(2)]
+    bare = [{"path": each["path"], "format": "pickle", **said} for each in files]
+    items = [listed("a$0:all", bare[0]), listed("b$0:all", bare[1])]
+    write_manifest(workspace, "r/0001", "wheat", items)
+    file = workspace / "binaries" / "wheat" / files[1]["path"]
+    content = file.read_bytes()
+    file.unlink()
+
+    (done,) = import_workspace(workspace)
+    assert [each.is_missing for each in done.items] == [False, True]
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        record = registry.resolve("a$0:all")
+        assert record is not None
+        assert record.content_hash == files[0]["content_hash"]
+        assert record.size_bytes == files[0]["size_bytes"]
+        assert "computed from the file" in record.params["@digest"]
+        assert registry.load("a$0:all") == [0]
+    assert import_workspace(workspace)[0].items == []
+
+    file.write_bytes(content)
+    (again,) = import_workspace(workspace)
+    assert [(each.artifact_id, each.is_missing) for each in again.items] == [("b$0:all", False)]
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.load("b$0:all") == [1]
+
+
+@pytest.mark.parametrize("wrong", ["sha256:zz", "sha256:abc", "md5:" + "0" * 64, "0" * 63, "sha256:"])
+def test_a_digest_that_is_none_is_refused(workspace: Path, wrong: str) -> None:
+    file = stored(workspace, "wheat", [1]) | {"content_hash": wrong}
+    path = write_manifest(workspace, "r/0001", "wheat", [listed("a$0:all", file)])
+    with pytest.raises(
+        ManifestError, match=r"item 0 of the manifest, 'a\$0:all', is invalid: content_hash"
+    ) as e:
+        import_workspace(workspace)
+    assert str(path) in str(e.value)
+    assert not (workspace / "log").exists()
+
+
+def test_a_digest_may_be_written_without_its_prefix(workspace: Path) -> None:
+    file = stored(workspace, "wheat", [1])
+    file["content_hash"] = file["content_hash"].removeprefix("sha256:").upper()
+    write_manifest(workspace, "r/0001", "wheat", [listed("a$0:all", file)])
+    import_workspace(workspace)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.load("a$0:all") == [1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_out_of_the_folder_is_named_with_its_item(workspace: Path, tmp_path: Path) -> None:
+    """Before anything of any dataset is imported."""
+    two(workspace)
+    items = [
+        listed("a$0:1", stored(workspace, "wheat", [3])),
+        listed("a$0:2", stored(workspace, "wheat", [4])),
+    ]
+    path = write_manifest(workspace, "r/0003", "wheat", items)
+    blob = workspace / "binaries" / "wheat" / items[1]["path"]
+    blob.rename(tmp_path / "outside.pkl")
+    blob.symlink_to(tmp_path / "outside.pkl")
+    for dry_run in (True, False):
+        with pytest.raises(ManifestError, match=r"a link leads out of .*Put the file itself there") as caught:
+            import_workspace(workspace, dry_run=dry_run)
+        assert f"{path}: item 1 of the manifest, 'a$0:2'" in str(caught.value)
+    assert not (workspace / "log").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_the_folder_of_a_dataset_may_be_a_link(workspace: Path, tmp_path: Path) -> None:
+    """To a larger disk, say: who keeps the workspace chooses where."""
+    two(workspace)
+    folder = workspace / "binaries" / "wheat"
+    folder.rename(tmp_path / "large")
+    folder.symlink_to(tmp_path / "large")
+    import_workspace(workspace)
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert registry.load("a$0:all") == [1]
+
+
+def old_workspace(workspace: Path, values: list[int]) -> Path:
+    """As nirs4all 0.5 and before leave it: the files of a run beside its pipelines."""
+    run = workspace / "runs" / "2025-01-01_wheat"
+    (run / "_binaries").mkdir(parents=True)
+    (run / "0001_pls").mkdir()
+    items = []
+    for step, value in enumerate(values):
+        file = stored(workspace, "wheat", [value])
+        (workspace / "binaries" / "wheat" / file["path"]).rename(run / "_binaries" / file["path"])
+        items.append(
+            {
+                "hash": file["content_hash"],
+                "name": f"X_{step}",
+                "path": file["path"],
+                "format": "pickle",
+                "nirs4all_version": "0.5.1",
+                "size": file["size_bytes"],
+                "saved_at": "2025-01-01T10:00:00+00:00",
+                "step": step,
+            }
+        )
+    path = run / "0001_pls" / "manifest.yaml"
+    path.write_text(yaml.safe_dump({"dataset": "wheat", "pipeline_id": "0001_pls", "artifacts": items}))
+    return run / "_binaries"
+
+
+def test_files_that_lie_beside_their_run_are_copied_in(workspace: Path) -> None:
+    beside = old_workspace(workspace, [1, 2, 3])
+    files = sorted(beside.iterdir())
+    files[0].write_bytes(b"something else")
+    before = {each: each.read_bytes() for each in files}
+    would = import_workspace(workspace, dry_run=True)
+    assert list((workspace / "binaries" / "wheat").iterdir()) == []
+    (done,) = import_workspace(workspace)
+    assert [done] == would
+    assert [each.path for each in done.missing] == [files[0].name]
+    assert {each: each.read_bytes() for each in files} == before
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        for record in registry.get_all_records():
+            assert record.class_name == "model_X"
+            assert record.created_at == "2025-01-01T10:00:00+00:00"
+            if record.path != files[0].name:
+                assert registry.load(record.artifact_id) == [record.step_index + 1]
+
+
+def test_what_is_asked_for_wrongly_is_said(workspace: Path) -> None:
+    two(workspace)
+    (one,) = import_workspace(workspace, "wheat", dry_run=True)
+    assert one.dataset == "wheat"
+    for wrong in (None, 3, b"x"):
+        with pytest.raises(InvalidInputError, match="a workspace is named by its path"):
+            import_workspace(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="datasets are named by texts"):
+        import_workspace(workspace, [3])  # type: ignore[list-item]
+    with pytest.raises(InvalidInputError, match="datasets are named by texts"):
+        import_workspace(workspace, 3)  # type: ignore[arg-type]
 
 
 def test_what_was_deleted_is_not_brought_back(workspace: Path) -> None:
@@ -294,7 +433,7 @@ def test_a_number_to_the_base_of_60_is_a_text(workspace: Path) -> None:
     long = ":".join(["59"] * 100_000)
     path = write_manifest(workspace, "r/0001", "wheat", [])
     path.write_text(
-        "dataset: wheat\nartifacts:\n- {artifact_id: 'a$0:all', path: x.pkl, content_hash: sha256:abc,"
+        "dataset: wheat\nartifacts:\n- {artifact_id: 'a$0:all', path: x.pkl, content_hash: null,"
         f" params: {{short: 1:30, long: {long[:50_000]}, ten: 10, real: 1:30.5,"
         f" far: {'1:' * 400}1.5, half: .5}}}}\n"
     )

@@ -1,21 +1,21 @@
 """What nirs4all has left behind in a workspace, into the log: all that its manifests list, where it lies."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from chainfold.commands.importing import Item, import_items, items_of
+from chainfold.commands.importing import Item, import_items
 from chainfold.commands.running import commit, reap, roll_back, start
 from chainfold.dataset import Dataset
 from chainfold.digest import with_prefix
 from chainfold.errors import ChainfoldError, InvalidInputError, ManifestError
 from chainfold.events import ArtifactRegistered
 from chainfold.history import HistoryItem, history
+from chainfold.integrations.nirs4all.manifests import Manifest, manifests_of
 from chainfold.records import ArtifactRecord
-from chainfold.references import ManifestReferences, manifest_at
 
 _NAMED_AT_MOST: Final = 20
 
@@ -67,16 +67,9 @@ class DatasetImport(msgspec.Struct, frozen=True):
         return text
 
 
-class _Manifest(msgspec.Struct, frozen=True):
-    path: Path
-    dataset: str
-    created_at: str
-    items: list[Item]
-
-
 def import_workspace(
     workspace: Path | str,
-    datasets: Collection[str] | None = None,
+    datasets: Collection[str] | str | None = None,
     *,
     dry_run: bool = False,
     actor: str | None = None,
@@ -84,13 +77,15 @@ def import_workspace(
     """Register all that the manifests below `runs/` of a workspace list, where it lies.
 
     Each dataset is one run: all or nothing. All manifests are read and checked before anything is registered.
-    Files keep their names. What the log knows already with the same content is left alone, also where it has
-    been deleted since: importing again adds nothing. Of several manifests that give an id different contents,
-    the one made last has it in the end.
+    Files keep their names; only those of nirs4all 0.5 and before, which lie in `_binaries` of their run, are
+    copied to where a dataset has its files. An item without a digest gets that of its file, and says so in
+    its parameters, under `@digest`. What the log knows already with the same content is left alone, also
+    where it has been deleted since: importing again adds nothing. Of several manifests that give an id
+    different contents, the one made last has it in the end.
 
     Args:
         workspace: The workspace of nirs4all: the folder with `runs/` and `binaries/`.
-        datasets: Only these; by default all.
+        datasets: Only these, or this one; by default all.
         dry_run: Only say what would be registered. Nothing is written.
         actor: Who imports, for the log.
 
@@ -99,62 +94,39 @@ def import_workspace(
 
     Raises:
         ManifestError: If a manifest cannot be read, or an item is invalid: both are named. Nothing is
-            registered then.
-        InvalidInputError: If the workspace has no `runs/`, or one of the datasets has no manifest.
+            registered then; if an item is too large for the log, the datasets before its own are.
+        InvalidInputError: If that is no workspace with `runs/`, or one of the datasets has no manifest.
         StorageError: If the log cannot be written; the datasets before that one are imported then.
     """
+    if not isinstance(workspace, str | Path):
+        raise InvalidInputError(f"a workspace is named by its path, not by {workspace!r:.100}")
     root = Path(os.path.abspath(workspace))  # noqa: PTH100 - resolve() would follow links
     if not (root / "runs").is_dir():
         raise InvalidInputError(f"{root} is no workspace of nirs4all: it has no folder 'runs'")
-    by_dataset: dict[str, list[_Manifest]] = {}
-    for path in sorted(ManifestReferences(root).paths()):
-        manifest = _manifest(Path(path), datasets)
-        if manifest is not None:
-            by_dataset.setdefault(manifest.dataset, []).append(manifest)
-    absent = sorted(set(datasets or ()) - by_dataset.keys())
+    asked = _names(datasets)
+    by_dataset = manifests_of(root, asked)
+    absent = sorted(set(asked or ()) - by_dataset.keys())
     if absent:
         raise InvalidInputError(f"no manifest below {root / 'runs'} is of the dataset {', '.join(absent)}")
     return [
-        _import(root, name, manifests, dry_run=dry_run, actor=actor)
-        for name, manifests in sorted(by_dataset.items())
+        _import(root, name, manifests, dry_run=dry_run, actor=actor) for name, manifests in by_dataset.items()
     ]
 
 
-def _manifest(path: Path, datasets: Collection[str] | None) -> _Manifest | None:
-    """What a manifest lists, checked; None if it is of a dataset that was not asked for."""
-    content = manifest_at(str(path))
-    if not isinstance(content, Mapping):
-        raise ManifestError(f"{path} is no manifest: it is a {type(content).__name__}, not a mapping")
-    dataset = content.get("dataset")
-    if not isinstance(dataset, str) or not dataset:
-        raise ManifestError(f"{path} does not say which dataset it is of: `dataset` is {dataset!r:.80}")
-    if datasets is not None and dataset not in datasets:
+def _names(datasets: Any) -> list[str] | None:
+    """What was asked for, if it is names; None for all."""
+    if datasets is None:
         return None
-    try:
-        items = items_of(content.get("artifacts") or [])
-    except ManifestError as error:
-        raise ManifestError(f"{path}: {error}") from error
-    _name_apart([item.record for item in items], content)
-    return _Manifest(path, dataset, str(content.get("created_at") or ""), items)
-
-
-def _name_apart(records: Iterable[ArtifactRecord], content: Mapping[str, Any]) -> None:
-    """Give what had no id, as in the oldest manifests, one that no other manifest's items have."""
-    pipeline_id = str(content.get("pipeline_id") or content.get("uid") or "")
-    for record in records:
-        if record.artifact_id.startswith("imported:") and pipeline_id:
-            record.artifact_id = f"{pipeline_id}:{record.artifact_id}"
-            record.pipeline_id = pipeline_id
+    names = [datasets] if isinstance(datasets, str) else datasets
+    if isinstance(names, Collection) and all(isinstance(name, str) for name in names):
+        return list(names)
+    raise InvalidInputError(f"datasets are named by texts, not as in {datasets!r:.100}")
 
 
 def _import(
-    root: Path, name: str, manifests: list[_Manifest], *, dry_run: bool, actor: str | None
+    root: Path, name: str, manifests: list[Manifest], *, dry_run: bool, actor: str | None
 ) -> DatasetImport:
-    manifests = sorted(manifests, key=lambda each: (each.created_at, each.path))
-    try:
-        data = Dataset(root, name, actor=actor)
-    except InvalidInputError as error:
-        raise ManifestError(f"{manifests[0].path}: {error}") from error
+    data = Dataset(root, name, actor=actor)
     try:
         if not dry_run:
             reap(data)
@@ -163,18 +135,24 @@ def _import(
             seen: set[tuple[str, str]] = set()
             new = [(each, _unknown(data, each.items, seen)) for each in manifests]
         items = [
-            ImportedItem(
-                each.path, index, record.artifact_id, record.path, data.blobs.size(record.path) is None
-            )
+            ImportedItem(each.path, index, record.artifact_id, record.path, not _is_there(data, each, record))
             for each, listed in new
             for index, (record, _) in listed.items()
         ]
         if items and not dry_run:
-            _register(data, root, new)
+            _register(data, new)
         known = sum(len(each.items) for each in manifests) - len(items)
         return DatasetImport(name, len(manifests), items, known)
     finally:
         data.close()
+
+
+def _is_there(data: Dataset, manifest: Manifest, record: ArtifactRecord) -> bool:
+    """Whether an item's file is in place, or beside its run with the right digest, to be copied."""
+    if data.blobs.size(record.path) is not None:
+        return True
+    beside = manifest.beside
+    return beside.size(record.path) is not None and beside.digest(record.path) == record.content_hash
 
 
 def _unknown(data: Dataset, items: list[Item], seen: set[tuple[str, str]]) -> dict[int, Item]:
@@ -212,13 +190,13 @@ def _was_in_vain(data: Dataset, earlier: HistoryItem) -> bool:
     return isinstance(event, ArtifactRegistered) and event.imported
 
 
-def _register(data: Dataset, root: Path, new: list[tuple[_Manifest, dict[int, Item]]]) -> None:
+def _register(data: Dataset, new: list[tuple[Manifest, dict[int, Item]]]) -> None:
     """Register the items in one run."""
     run = start(data)
     try:
         for manifest, items in new:
             try:
-                import_items(data, items, root, run.run_id)
+                import_items(data, items, manifest.beside.folder, run.run_id)
             except ManifestError as error:
                 raise ManifestError(f"{manifest.path}: {error}") from error
         commit(data, run.run_id)
