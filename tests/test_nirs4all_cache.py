@@ -87,3 +87,13 @@ def test_a_size_below_nothing_is_refused() -> None:
             call(-1)
     assert cache.stats["max_size"] == 2
     assert cache.get("a") == 1
+
+
+@pytest.mark.parametrize("wrong", [None, "3", 1.5, [1]])
+def test_a_size_that_is_no_number_is_refused(wrong: Any) -> None:
+    cache = LRUCache(2)
+    cache.put("a", 1)
+    for call in (LRUCache, cache.resize):
+        with pytest.raises(InvalidInputError, match="a cache keeps a number of values, not"):
+            call(wrong)
+    assert cache.get("a") == 1

@@ -1,6 +1,8 @@
 """What nirs4all predicts with: found and loaded as a scan of the manifest finds it."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,8 @@ from tests.nirs4all_manifests import (
     storing,
 )
 
-from chainfold import InvalidInputError, NotFoundError, OperatorChain
+from chainfold import InvalidInputError, ManifestError, NotFoundError, OperatorChain
+from chainfold.integrations.nirs4all.loader import ArtifactLoader
 
 MANY = settings(max_examples=300)
 
@@ -282,3 +285,36 @@ def test_a_meta_model_comes_with_what_feeds_it(
             fed,
             columns,
         )
+
+
+@pytest.mark.parametrize("wrong", [None, [], "wheat", 3])
+def test_what_is_no_manifest_is_refused(stored: Stored, wrong: Any) -> None:
+    folder = stored.workspace / "runs" / "wheat" / "0001"
+    with pytest.raises(ManifestError, match="that is no manifest: it is a"):
+        ArtifactLoader.from_manifest(wrong, folder)
+    with pytest.raises(ManifestError, match="that is no manifest: it is a"):
+        loader_of(stored, []).import_from_manifest(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["../x", ["a"], 3, "a/b", "a\0", " "])
+def test_a_dataset_that_is_no_name_is_refused_at_once(stored: Stored, wrong: Any) -> None:
+    """Not only when something is loaded."""
+    folder = stored.workspace / "runs" / "wheat" / "0001"
+    with pytest.raises(InvalidInputError, match="dataset name"):
+        ArtifactLoader.from_manifest({"dataset": wrong, "artifacts": []}, folder)
+
+
+@pytest.mark.parametrize("wrong", ["x", "", None, "_1"])
+def test_a_step_that_is_no_number_is_refused(stored: Stored, wrong: Any) -> None:
+    with pytest.raises(InvalidInputError, match="a step is a number"):
+        loader_of(stored, []).get_step_binaries(wrong)
+
+
+@pytest.mark.parametrize(
+    "folder", ["w/runs/wheat/0001", "w/runs/2025-01-01_wheat/0001", "w/runs/wheat", "w/wheat"]
+)
+def test_a_manifest_without_a_dataset_is_of_its_folder_s(folder: str) -> None:
+    """As nirs4all's own loader has it."""
+    with closing(ArtifactLoader.from_manifest({"artifacts": []}, Path(folder))) as loader:
+        assert loader.dataset == "wheat"
+        assert loader.binaries_dir == Path("w/binaries/wheat")

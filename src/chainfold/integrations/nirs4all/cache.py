@@ -1,5 +1,6 @@
 """A bounded memory of what was used last."""
 
+import operator
 import threading
 from typing import Any
 
@@ -13,7 +14,7 @@ class LRUCache:
         max_size: How many are kept; with 0 none is.
 
     Raises:
-        InvalidInputError: If `max_size` is negative.
+        InvalidInputError: If `max_size` is negative, or no whole number.
     """
 
     def __init__(self, max_size: int = 100) -> None:
@@ -76,6 +77,10 @@ class LRUCache:
 
     def resize(self, max_size: int) -> None:
         """Keep so many from now on."""
+        try:
+            max_size = operator.index(max_size)
+        except TypeError:
+            raise InvalidInputError(f"a cache keeps a number of values, not {max_size!r:.80}") from None
         if max_size < 0:
             raise InvalidInputError(f"a cache keeps 0 values or more, not {max_size}")
         with self._mutex:

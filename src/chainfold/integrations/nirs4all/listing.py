@@ -5,7 +5,7 @@ from typing import Any
 
 from chainfold.chain import OperatorChain
 from chainfold.commands.importing import items_of
-from chainfold.errors import InvalidInputError, NotFoundError
+from chainfold.errors import InvalidInputError, ManifestError, NotFoundError
 from chainfold.lookups import matching, path_of
 from chainfold.records import ArtifactRecord, Fold
 
@@ -20,8 +20,9 @@ class Listing:
         """List what a manifest lists as well; what has a known id takes that one's place.
 
         Raises:
-            ManifestError: If an item is invalid; nothing is listed then.
+            ManifestError: If that is no manifest, or an item is invalid; nothing is listed then.
         """
+        mapping(manifest)
         items = manifest.get("artifacts") if "artifacts" in manifest else manifest.get("items")
         records = [item.record for item in items_of(items or [])]
         for record in records:
@@ -128,6 +129,17 @@ class Listing:
 
     def _columns(self, sources: Iterable[str]) -> list[str]:
         return [f"{self._known(source).class_name}_pred" for source in sources]
+
+
+def mapping(manifest: Any) -> Mapping[str, Any]:
+    """What is given for a manifest, if it is one as nirs4all has it: a mapping.
+
+    Raises:
+        ManifestError: If it is something else.
+    """
+    if not isinstance(manifest, Mapping):
+        raise ManifestError(f"that is no manifest: it is a {type(manifest).__name__}, not a mapping")
+    return manifest
 
 
 def _sees(branch: list[int], other: list[int]) -> bool:

@@ -1,6 +1,7 @@
 """The artifacts of a manifest, as objects: what nirs4all predicts with."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,14 +17,16 @@ from chainfold.graph import topological
 from chainfold.integrations.nirs4all.cache import LRUCache
 from chainfold.integrations.nirs4all.formats import offer_format
 from chainfold.integrations.nirs4all.installing import allowed
-from chainfold.integrations.nirs4all.listing import Listing
+from chainfold.integrations.nirs4all.listing import Listing, mapping
 from chainfold.loading import load_blob
 from chainfold.lookups import matching, path_of
+from chainfold.places import check_dataset_name
 from chainfold.records import ArtifactRecord, ArtifactType, Fold
 
 logger = logging.getLogger(__name__)
 
 Loaded = tuple[str, Any]
+_DATE: Final = re.compile(r"\A\d{4}-\d\d-\d\d_")
 _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
 
@@ -64,13 +67,17 @@ class ArtifactLoader(Listing):
         """A loader of what a pipeline's manifest lists.
 
         Args:
-            manifest: What `manifest.yaml` says.
+            manifest: What `manifest.yaml` says; of the dataset, if it does not, the folder of `runs/`.
             results_dir: A folder of the workspace's `runs/`, or that itself.
 
         Raises:
-            ManifestError: If an item is invalid; it is named by its index.
+            ManifestError: If that is no manifest, or an item is invalid; it is named by its index.
+            InvalidInputError: If what it says of its dataset is no name.
         """
-        loader = cls(_workspace_of(Path(results_dir)), str(manifest.get("dataset") or ""), results_dir)
+        folder = Path(results_dir)
+        said = mapping(manifest).get("dataset")
+        dataset = _dataset_of(folder) if said is None else check_dataset_name(said)
+        loader = cls(_workspace_of(folder), dataset, results_dir)
         loader.import_from_manifest(manifest)
         return loader
 
@@ -244,8 +251,14 @@ class ArtifactLoader(Listing):
             step_id: The step, also as `step_substep`, of which the substep says nothing.
             branch_id: A branch that is not nested.
             branch_path: A branch, rather than `branch_id`.
+
+        Raises:
+            InvalidInputError: (a ValueError) If `step_id` begins with no number.
         """
-        step_index = int(str(step_id).partition("_")[0])
+        try:
+            step_index = int(str(step_id).partition("_")[0])
+        except ValueError:
+            raise InvalidInputError(f"a step is a number, also as in '3_1', not {step_id!r:.80}") from None
         if branch_path is None and branch_id is not None:
             branch_path = [branch_id]
         named_ids: list[tuple[str, str]] = []
@@ -347,3 +360,12 @@ def _workspace_of(results_dir: Path) -> Path:
         if folder.name == "runs":
             return folder.parent
     return results_dir.parent
+
+
+def _dataset_of(results_dir: Path) -> str:
+    """The dataset that a folder of `runs/` is called after, without the date that it had once."""
+    name = results_dir.name
+    for folder in (results_dir, *results_dir.parents):
+        if folder.parent.name == "runs":
+            name = folder.name
+    return _DATE.sub("", name)
