@@ -409,6 +409,38 @@ def test_what_supersedes_a_part_alone_does_not_get_into_the_whole(registry: Arti
     assert np.array_equal(load_fitted(registry, record.artifact_id).predict(X), pipeline.predict(X))
 
 
+def test_a_second_whole_that_takes_over_parts_of_the_first_is_warned_of(registry: ArtifactRegistry) -> None:
+    """The first is still loaded from its own parts."""
+    first = make_pipeline(StandardScaler(), Ridge()).fit(X, Y)
+    second = make_pipeline(StandardScaler(), Lasso()).fit(X * 10, Y)
+    one = register_fitted(registry, first)
+    with pytest.warns(UserWarning, match="a pipeline_id of its own") as caught:
+        other = register_fitted(registry, second)
+    assert one.artifact_id in str(caught[0].message)
+    assert caught[0].filename == __file__
+    for record, whole in ((one, first), (other, second)):
+        assert np.array_equal(load_fitted(registry, record.artifact_id).predict(X), whole.predict(X))
+
+
+def test_a_warning_made_an_error_leaves_the_first_as_it_was(registry: ArtifactRegistry) -> None:
+    register_fitted(registry, make_pipeline(StandardScaler(), Ridge()).fit(X, Y))
+    before = registry.get_all_records()
+    with pytest.raises(UserWarning, match="this supersedes"):  # as all warnings are in these tests
+        register_fitted(registry, make_pipeline(StandardScaler(), Lasso()).fit(X * 10, Y))
+    assert registry.get_all_records() == before
+
+
+def test_the_same_whole_again_and_equal_parts_are_not_warned_of(registry: ArtifactRegistry) -> None:
+    """Warnings are errors in these tests: training anew, each fold, a scaler that two pipelines share."""
+    scaler = StandardScaler()
+    for rows in (len(X), 20):
+        register_fitted(registry, flat().fit(X[:rows], Y[:rows]))
+    for fold, rows in enumerate((30, 20)):
+        register_fitted(registry, flat().fit(X[:rows], Y[:rows]), fold_id=fold)
+    register_fitted(registry, make_pipeline(scaler, Ridge()).fit(X, Y), pipeline_id="shared")
+    register_fitted(registry, make_pipeline(scaler, Lasso()).fit(X, Y), pipeline_id="shared")
+
+
 def test_it_moves_to_another_workspace(registry: ArtifactRegistry, tmp_path: Path) -> None:
     pipeline = flat()
     record = register_fitted(registry, pipeline)

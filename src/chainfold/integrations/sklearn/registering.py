@@ -1,10 +1,12 @@
 """From a fitted estimator to its artifacts, and back."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
 from chainfold.ancestry import Relative
+from chainfold.artifact_ids import named
 from chainfold.errors import InvalidInputError, NotFoundError
 from chainfold.grammar import UNPRINTABLE
 from chainfold.integrations.sklearn.described import params_of, versions
@@ -35,7 +37,9 @@ def register_fitted(
     """Register everything fitted in an estimator, each part by itself, and how they are put together.
 
     All of it or nothing: in the open run if there is one, else in a run of its own. docs/sklearn.md says
-    which chains, steps, branches and sources the parts get; `parts(estimator)` lists them.
+    which chains, steps, branches and sources the parts get; `parts(estimator)` lists them. Ids are made of
+    pipeline, chain and fold: so one `pipeline_id` is for one whole. Registering that again, trained anew,
+    supersedes all of it; what supersedes parts of another whole, which stays, is warned of.
 
     Args:
         registry: Where to.
@@ -49,7 +53,8 @@ def register_fitted(
         params: What else is worth knowing of the whole, such as its score.
 
     Returns:
-        The record of the whole, registered last; `resolve_dependencies` of its id gives all others.
+        The record of the whole, registered last; `resolve_dependencies` of its id gives all others, as long
+        as nothing supersedes them, and `lineage` for ever.
 
     Raises:
         InvalidInputError: If it is no estimator, or not fitted, or no fingerprint can be taken of X or y.
@@ -62,15 +67,35 @@ def register_fitted(
     if data:
         about["@data"] = data
     ids: dict[Part, str] = {}
+    superseded: list[str] = []
     whole = plan[-1]
     with registry.all_or_nothing():
         for part in plan:
             said = params_of(part.fitted) | about
             if part is whole:
                 said |= params or {}
+            before = registry.resolve(registry.generate_id(part.chain, part.fold, pipeline_id))
             record = _register(registry, part, ids, said, pipeline_id, custom_name)
             ids[part] = record.artifact_id
+            if before is not None and before.content_hash != record.content_hash:
+                superseded.append(record.artifact_id)
+        _warn_of_strangers(registry, superseded, set(ids.values()))
     return record
+
+
+def _warn_of_strangers(registry: ArtifactRegistry, superseded: list[str], new: set[str]) -> None:
+    """Say so if parts of another whole were superseded, and that whole was not."""
+    every = (dependent for artifact_id in superseded for dependent in registry.get_dependents(artifact_id))
+    left = list(dict.fromkeys(dependent for dependent in every if dependent not in new))
+    if left:
+        warnings.warn(
+            f"this supersedes parts of another whole: {named(superseded)}. What was made from them stays "
+            f"live: {named(left)}. load_fitted and lineage still give what that was made from, "
+            f"resolve_dependencies the new parts. Give each whole that is fitted on its own a pipeline_id of "
+            f"its own",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def load_fitted(view: RegistryView, artifact_id: str) -> Any:
