@@ -114,12 +114,26 @@ def test_the_launcher_runs_scripts_and_modules(site: Path, tmp_path: Path) -> No
         assert done.stderr.startswith("usage: python -m chainfold.integrations.nirs4all (SCRIPT | -m MODULE)")
 
 
-def test_another_version_is_warned_about_when_it_is_used(tmp_path: Path) -> None:
-    site = package(tmp_path / "site", "0.7.0")
-    assert told(site, "-c", "import nirs4all", asked="1") == ""
-    done = run(site, "-c", HOMES, asked="1")
-    assert done.stdout.strip() == f"{OURS} []"
-    assert done.stderr.count("tried with nirs4all 0.6.2, and this is 0.7.0") == 1
+@pytest.mark.parametrize("version", ["0.5.1", "0.7.1", "1.4.10"])
+def test_another_release_is_refused_when_it_is_imported(tmp_path: Path, version: str) -> None:
+    """Its pipelines would fail half way, or go on without chainfold."""
+    site = package(tmp_path / "site", version)
+    said = f"takes the place of the registry of nirs4all 0.6, and this is {version}"
+    done = run(site, "-c", "import nirs4all; print('imported')", asked="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert told(site, "-c", "print('no need of it')", asked="1") == "no need of it"
+    for before in ("", "import nirs4all.user\n"):
+        done = run(site, "-c", f"{before}from chainfold.integrations.nirs4all import install\ninstall()")
+        assert done.returncode == 1
+        assert said in done.stderr
+    done = run(site, "-m", "chainfold.integrations.nirs4all", "-m", "nirs4all.user")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: chainfold takes the place of")
+    assert said in done.stderr
+
+
+def test_a_later_patch_of_the_release_is_taken(tmp_path: Path) -> None:
     same = package(tmp_path / "same", "0.6.9")
     assert told(same, "-c", HOMES, asked="1") == f"{OURS} []"
 
@@ -138,6 +152,10 @@ def test_names_that_are_none_are_refused_before_anything_is_done(site: Path) -> 
 def test_where_it_is_not_installed_the_error_says_so() -> None:
     with pytest.raises(InvalidInputError, match=r"pip install nirs4all==0\.6\.2"):
         install()
+    command = [sys.executable, "-m", "chainfold.integrations.nirs4all", "script.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Error: nirs4all is not installed: pip install nirs4all==0.6.2\n"
     assert not any(type(finder).__module__ == installing.__name__ for finder in sys.meta_path)
 
 

@@ -4,7 +4,6 @@ import functools
 import importlib
 import os
 import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -83,7 +82,7 @@ def install(*, allow: Iterable[str] = ()) -> None:
             chainfold lists: `registry.allow` for the registries and loaders that nirs4all opens from now on.
 
     Raises:
-        InvalidInputError: If nirs4all is not installed, or what is allowed is no dotted name.
+        InvalidInputError: If nirs4all is not installed, or is not 0.6, or what is allowed is no dotted name.
     """
     from chainfold.trust import Trust  # noqa: PLC0415 - each process that starts may import this module
 
@@ -92,6 +91,7 @@ def install(*, allow: Iterable[str] = ()) -> None:
     _allowed.update(names)
     if nirs4all_version() is None:
         raise InvalidInputError(f"nirs4all is not installed: pip install {_PACKAGE}=={_TRIED}")
+    _refuse_others()
     if not _is_in_place():
         _put_in_place()
 
@@ -154,15 +154,19 @@ def _change_over(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
                     setattr(module, key, replaced[id(value)])
 
 
-@functools.cache
-def _warn_if_untried() -> None:
-    """Once, when the first of the modules is imported."""
+def _refuse_others() -> None:
+    """Nothing, if the nirs4all that is installed is one whose artifact modules are those that we replace.
+
+    Raises:
+        InvalidInputError: If it is another: up to 0.5 it had no such modules, and from 0.7 on it asks more of
+            them, and keeps its artifacts elsewhere.
+    """
     found = nirs4all_version()
     if found is not None and found.split(".")[:2] != _TRIED.split(".")[:2]:
-        warnings.warn(
-            f"chainfold was tried with nirs4all {_TRIED}, and this is {found}: what has changed is not known",
-            UserWarning,
-            stacklevel=2,
+        raise InvalidInputError(
+            f"chainfold takes the place of the registry of nirs4all 0.6, and this is {found}, which keeps "
+            f"its artifacts in another way: pip install {_PACKAGE}=={_TRIED}, or leave chainfold out "
+            f"(unset {_VARIABLE}, or do not call install)"
         )
 
 
@@ -175,7 +179,9 @@ class _Finder(MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002 - the protocol's signature
         target: ModuleType | None = None,  # noqa: ARG002 - likewise
     ) -> ModuleSpec | None:
-        """The module's, if it is one of those."""
+        """The module's, if it is one of those. Another release of nirs4all is refused when it is imported."""
+        if fullname == _PACKAGE:
+            _refuse_others()
         return ModuleSpec(fullname, _Loader(), origin=_HERE) if fullname in _MODULES else None
 
 
@@ -186,6 +192,5 @@ class _Loader(Loader):
         """Import what the module is to have, and put it there."""
         name = module.__name__
         module.__doc__ = f"chainfold in the place of {name}."
-        _warn_if_untried()
         for key, value in _offered(name).items():
             setattr(module, key, value)
