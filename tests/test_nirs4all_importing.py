@@ -3,8 +3,10 @@
 import hashlib
 import json
 import pickle
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.cli_running import chainfold
 
 from chainfold import ArtifactRegistry, InvalidInputError, ManifestError, StorageError
 from chainfold.integrations.nirs4all import import_workspace
@@ -446,3 +449,19 @@ def test_a_number_to_the_base_of_60_is_a_text(workspace: Path) -> None:
         assert record.params["real"] == "1:30.5"
         assert record.params["far"].endswith(":1.5")
         assert record.params["half"] == 0.5
+
+
+def test_the_commands_of_the_page_print_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/nirs4all.md: on the workspace that its first example makes, before that imports it."""
+    page = (Path(__file__).parents[1] / "docs" / "nirs4all.md").read_text(encoding="utf-8")
+    making = page.partition("```python\n")[2].partition("from chainfold import")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(making, {})  # noqa: S102 - as the test of the examples does
+    before = files(tmp_path)
+    commands = re.findall(r"^    \$ chainfold (.+)\n((?:    [^$\n].*\n)+)", page, re.MULTILINE)
+    assert len(commands) == 4
+    for arguments, told in commands:
+        done = chainfold(*arguments.split())
+        assert (done.exit_code, done.stdout) == (0, textwrap.dedent(told)), arguments
+    logged = {path for path in files(tmp_path) if path.is_relative_to(tmp_path / "old" / "log")}
+    assert {path: content for path, content in files(tmp_path).items() if path not in logged} == before

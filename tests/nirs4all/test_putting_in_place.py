@@ -164,6 +164,39 @@ def test_a_process_that_dies_half_way_is_taken_back(tmp_path: Path) -> None:
     check_consistency(workspace)
 
 
+def test_after_an_interruption_the_next_run_works(tmp_path: Path) -> None:
+    """As in a notebook: the process stays, and nobody sees what the interrupted run registered."""
+    script = textwrap.dedent(TRAIN) + textwrap.dedent("""
+        from chainfold import ArtifactRegistry
+        from chainfold.integrations.nirs4all import install
+        install()
+        from nirs4all.pipeline.storage.artifacts import artifact_registry
+        end_run = artifact_registry.ArtifactRegistry.end_run
+        def interrupt(self):
+            raise KeyboardInterrupt
+        artifact_registry.ArtifactRegistry.end_run = interrupt
+        try:
+            train("workspace")
+        except KeyboardInterrupt as error:
+            kept = error
+        with ArtifactRegistry("workspace", "wheat") as registry:
+            assert len(registry) == 0
+        artifact_registry.ArtifactRegistry.end_run = end_run
+        train("workspace")
+        with ArtifactRegistry("workspace", "wheat") as registry:
+            assert len(registry) == 2
+            print([run.status for run in registry.runs()])
+    """)
+    assert run(script, tmp_path).endswith("['open', 'committed']\n")
+    workspace = tmp_path / "workspace"
+    with ArtifactRegistry(workspace, "wheat") as registry, registry.run():
+        pass
+    with ArtifactRegistry(workspace, "wheat") as registry:
+        assert [each.status for each in registry.runs()] == ["rolled-back", "committed", "committed"]
+        assert len(registry) == 2
+    check_consistency(workspace)
+
+
 def test_bundles_are_imported_into_a_registry(tmp_path: Path) -> None:
     """nirs4all 0.6.2 calls a method that it has on another class: it is put where it is looked for."""
     script = textwrap.dedent("""
