@@ -201,7 +201,8 @@ class TestImport:
     def test_what_nirs4all_left(self, tmp_path: Path) -> None:
         run = tmp_path / "old" / "runs" / "one"
         run.mkdir(parents=True)
-        item = "{artifact_id: 'p$0123456789ab:0', content_hash: 'sha256:abc', path: model_A_abc.joblib}"
+        digest = "sha256:" + "0" * 64
+        item = f"{{artifact_id: 'p$0123456789ab:0', content_hash: '{digest}', path: model_A_abc.joblib}}"
         (run / "manifest.yaml").write_text(f"dataset: wheat\nartifacts:\n  items: [{item}]\n")
         would = as_json("import", "--nirs4all", "old", "--dry-run")
         assert not (tmp_path / "old" / "log").exists()
