@@ -157,6 +157,24 @@ ZEROS: Final = pa.table({"a": np.zeros(1_000_000)})
 NOTES: Final = {b"chainfold": b"{}"}
 
 
+def shown_often(kind: Any, value: Any) -> bytes:
+    """A column of views that all show one long value: the file has it once, pandas would many times."""
+    view, *buffers = pa.array([value], kind).buffers()[1:]
+    column = pa.Array.from_buffers(kind, 1_000, [None, pa.py_buffer(view.to_pybytes() * 1_000), *buffers])
+    return file_of(pa.table({"a": column}).replace_schema_metadata(NOTES))
+
+
+def nestings() -> list[Any]:
+    """Columns in which what can swell is hidden in something that cannot."""
+    texts = pa.array(["x"] * 3).dictionary_encode()
+    views = pa.array(["x"] * 3, pa.string_view())
+    return [
+        pa.StructArray.from_arrays([texts], ["f"]),
+        pa.StructArray.from_arrays([views], ["f"]),
+        pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array([["x"]])),
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -179,6 +197,9 @@ NOTES: Final = {b"chainfold": b"{}"}
             ),
             "run_end_encoded",
         ),
+        (shown_often(pa.string_view(), "y" * 10_000), "string_view"),
+        (shown_often(pa.binary_view(), b"y" * 10_000), "binary_view"),
+        *((file_of(pa.table({"a": nested}).replace_schema_metadata(NOTES)), "type") for nested in nestings()),
         (file_of(pa.table({"a": [1]})), "pandas_arrow"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -168,6 +169,48 @@ def otherwise_made() -> bytes:
 def naming(module: str, name: str) -> bytes:
     node = {"__class__": name, "__module__": module, "__loader__": "FunctionNode", "content": name}
     return pack({"schema.json": json.dumps({**node, "protocol": 1, "_skops_version": "0.11"}).encode()})
+
+
+class Trap:
+    def __reduce__(self) -> Any:
+        return pytest.fail, ("it was unpickled",)
+
+
+def archived(**arrays: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=True, **arrays)
+    return buffer.getvalue()
+
+
+def with_array(content: bytes, name: str = "1.npy") -> bytes:
+    """A model of which one array is in another file, whatever that is called."""
+    members = unpack(serialize(Ridge().fit(X, Y), "skops").data)
+    schema = members.pop("schema.json").replace(b'"1.npy"', f'"{name}"'.encode())
+    return pack({"schema.json": schema, **members, name: content})
+
+
+@pytest.mark.parametrize("name", ["1.npy", "1.npz", "1.bin"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        archived(a=np.zeros(10**6)),
+        archived(a=np.array([Trap()], dtype=object)),
+        pack({"a.npy": serialize(X).data}),
+        pack({"a.npy": serialize(X).data[:128] + b"too short"}),
+        serialize(X).data.replace(b"(40, 5), } ", b"(40, 99), }"),
+        pickle.dumps(Trap()),
+    ],
+    ids=["compressed", "objects", "zip", "short", "huge", "pickle"],
+)
+def test_arrays_are_told_by_content(content: bytes, name: str) -> None:
+    """numpy goes by what is in a file: by no name is anything read that is not one array, whole."""
+    with pytest.raises(SerializationError, match="skops"):
+        deserialize(with_array(content, name), "skops")
+
+
+def test_the_array_itself_is_read_by_any_name() -> None:
+    good = unpack(serialize(Ridge().fit(X, Y), "skops").data)["1.npy"]
+    assert deserialize(with_array(good, "1.bin"), "skops").coef_.shape == (5,)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -208,6 +209,68 @@ def test_functions_are_torch_s_own() -> None:
                 with_document(data, lambda text, name=name: text.replace("torch.nn.functional:relu", name)),
                 "torch",
             )
+
+
+MODULE: Final = "torch.nn.modules.module"
+
+
+def naming(cls: str, **state: Any) -> bytes:
+    """A file of one object."""
+    document = {"root": {"object": 0}, "objects": [{"class": cls, "state": state}], "shared": []}
+    return bytes(safetensors.torch.save({}, {"chainfold": msgspec.json.encode(document).decode()}))
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        f"{MODULE}:torch.jit.ScriptModule",
+        f"{MODULE}:torch.nn.parallel.DistributedDataParallel",
+        f"{MODULE}:itertools",
+        f"{MODULE}:torch.jit.load",
+        "torch.nn.modules.no_such:Module",
+    ],
+)
+def test_a_class_is_found_in_its_own_module(cls: str) -> None:
+    """Not by way of what that module has imported: ScriptModule once got through."""
+    with pytest.raises(SerializationError):
+        deserialize(naming(cls), "torch")
+
+
+def test_a_class_is_found_where_torch_has_it_too() -> None:
+    """If torch moves a class and leaves its name behind, old files still load."""
+    assert type(deserialize(naming("torch.nn.modules.container:Module"), "torch")) is nn.Module
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["boolean_dispatch", "handle_torch_function", "has_torch_function", "Tensor", "Callable", "importlib"],
+)
+def test_what_the_module_of_functions_imported_is_none(name: str) -> None:
+    with pytest.raises(SerializationError):
+        deserialize(naming(f"{MODULE}:Module", run={"function": f"torch.nn.functional:{name}"}), "torch")
+    for good in ("relu", "gelu", "conv1d", "adaptive_max_pool2d"):
+        found = deserialize(
+            naming(f"{MODULE}:Module", run={"function": f"torch.nn.functional:{good}"}), "torch"
+        )
+        assert found.run is getattr(nn.functional, good)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"_all_weights": [[1]]},
+        {"all_weights": [[1]]},
+        {"_all_weights": [["w"]], "all_weights": [[1]]},
+        {"_all_weights": []},
+        {"_parameters": {"dict": {"_all_weights": [[1]]}}},
+    ],
+    ids=str,
+)
+def test_layers_that_are_only_claimed_are_not_made_up(state: dict[str, Any]) -> None:
+    """torch makes up the names of weights that have none: for ten billion layers that has no end."""
+    claims = {"num_layers": 10**10, "bidirectional": False, "bias": True, "proj_size": 0, "training": False}
+    with pytest.raises(SerializationError, match="names"):
+        deserialize(naming("torch.nn.modules.rnn:LSTM", **claims, **state), "torch")
 
 
 SAMPLE: Final = serialize(nn.Sequential(nn.Linear(4, 2), nn.ReLU())).data

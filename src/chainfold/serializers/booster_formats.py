@@ -69,7 +69,7 @@ class BoosterSerializer:
             files,
             self._is_allowed,
             special=lambda kind, content: self._made(kind, content, files),
-            join=lambda state: self._join(state, files),
+            join=lambda _, state: self._join(state, files),
         )
         return reader.document(files[_OBJECT])
 

@@ -167,15 +167,28 @@ def _check(table: Any, size_bytes: int, arrow: Any) -> None:
     Raises:
         ValueError: If not. pyarrow's own error is one.
     """
-    kinds = arrow.types
     for field in table.schema:
-        kind = field.type
-        is_nested = kinds.is_nested(kind) and not kinds.is_struct(kind)
-        if is_nested or kinds.is_null(kind) or kinds.is_run_end_encoded(kind):
-            raise ValueError(f"columns of type {kind!s:.100} are not for this format")
+        if not _is_bounded(field.type, arrow.types):
+            raise ValueError(f"columns of type {field.type!s:.100} are not for this format")
     table.validate(full=True)  # before anything else is asked of it
     if table.num_rows > 8 * size_bytes or table.nbytes > size_bytes:
         raise ValueError(f"{table.num_rows:,} rows cannot be in {size_bytes:,} bytes")
+
+
+def _is_bounded(kind: Any, kinds: Any, *, is_inside: bool = False) -> bool:
+    """Whether each value of an Arrow type has bytes of its own.
+
+    Not so are views and what is nested or run-end encoded, of which many may show one long value; nor a
+    dictionary within a struct, whose values pandas would write out for each row.
+    """
+    if hasattr(kind, "storage_type"):  # an extension: pandas' own are of a number, or a struct of two
+        return _is_bounded(kind.storage_type, kinds, is_inside=is_inside)
+    if kinds.is_dictionary(kind):
+        return not is_inside and _is_bounded(kind.value_type, kinds, is_inside=True)
+    if kinds.is_struct(kind):
+        return not is_inside and all(_is_bounded(field.type, kinds, is_inside=True) for field in kind)
+    is_view = kinds.is_string_view(kind) or kinds.is_binary_view(kind)
+    return not (is_view or kinds.is_nested(kind) or kinds.is_null(kind) or kinds.is_run_end_encoded(kind))
 
 
 def _is_same(one: Any, other: Any) -> bool:

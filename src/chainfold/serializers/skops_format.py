@@ -48,6 +48,9 @@ _TRUSTED: Final = tuple(
 )
 """What skops leaves to the user to trust, and is trusted here: parts that hold numbers and run nothing."""
 _NPY: Final = NumpySerializer()
+_NPY_MAGIC: Final = b"\x93NUMPY"
+_ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
+"""How numpy and scipy tell a zip from other files: they go by no name."""
 
 
 class SkopsSerializer:
@@ -93,13 +96,13 @@ class SkopsSerializer:
         """
         skops = require("skops.io", _INSTALL)
         members = unpack(data)
-        for name in members:
-            if name.endswith(".npz"):
-                unpack(members[name])
+        _check_members(members)
         met: dict[Any, dict[str, Any]] = {}
         for node in _nodes(msgspec.json.decode(members[_SCHEMA])):
             if "__id__" in node and met.setdefault(node["__id__"], node) != node:
                 raise ValueError("one number is given to two objects")  # skops would take the first for both
+            if node["__loader__"] == "NdArrayNode" and node["type"] == "numpy":
+                _NPY.loads(members[node["file"]])  # numpy would take a zip of arrays for one
             if node["__loader__"] == "TreeNode" or node.get("__class__") == "Tree":
                 _check_tree(node, members)
         return skops.loads(data, trusted=list(_TRUSTED))
@@ -152,6 +155,20 @@ def _without_gaps(data: bytes) -> bytes:
     for name in array.dtype.names:
         clean[name] = array[name]
     return _NPY.dumps(clean)
+
+
+def _check_members(members: dict[str, bytes]) -> None:
+    """Nothing, if every array is of plain values and as large as its header says, in whatever file it is.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, data in members.items():
+        if name == _SCHEMA:
+            continue
+        for each in unpack(data).values() if data.startswith(_ZIP_MAGIC) else [data]:
+            if each.startswith(_NPY_MAGIC):
+                _NPY.loads(each)
 
 
 def _check_tree(node: dict[str, Any], members: dict[str, bytes]) -> None:

@@ -192,7 +192,7 @@ class Reader:
         is_allowed: Whether objects of a class, given as `module:Class`, may be made.
         base: What each such class must inherit from, when it is known.
         special: Called with the kind and content of each form that is not known here.
-        join: Called with a state, to put parts back from files.
+        join: Called with an object that is still empty and its state, to put parts back from files.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class Reader:
         *,
         base: type = object,
         special: Callable[[str, Any], Any] | None = None,
-        join: Callable[[dict[str, Any]], None] | None = None,
+        join: Callable[[Any, dict[str, Any]], None] | None = None,
     ) -> None:
         self._files = files
         self._is_allowed = is_allowed
@@ -229,7 +229,7 @@ class Reader:
         # Those met first hold the others: fill the innermost first, as pickle does.
         for made, state in reversed(list(zip(self._objects, states, strict=True))):
             if self._join is not None:
-                self._join(state)
+                self._join(made, state)
             if hasattr(made, "__setstate__"):
                 made.__setstate__(state)
             else:
@@ -240,6 +240,8 @@ class Reader:
         cls = found(name) if type(name) is str and self._is_allowed(name) else None
         if not isinstance(cls, type) or not issubclass(cls, self._base) or _is_special(cls):
             raise ValueError(f"objects of {name!r:.100} are not made here")
+        if not self._is_allowed(f"{module_of(cls)}:{cls.__qualname__}"):  # what a module has only imported
+            raise ValueError(f"{name!r:.100} is {module_of(cls)}:{cls.__qualname__}, which is not made here")
         return cls
 
     def value(self, form: Any) -> Any:
@@ -282,6 +284,8 @@ class Reader:
         if number not in self._made:
             form, self._shared[number] = self._shared[number], {"holds": "itself"}
             self._made[number] = self.value(form)
+            if type(self._made[number]) is tuple:  # of those, each in the next twice, a hash would never end
+                raise ValueError("a tuple is told to be shared")
         return self._made[number]
 
     def _pairs(self, content: Any) -> list[Any]:

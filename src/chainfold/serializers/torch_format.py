@@ -4,6 +4,7 @@
 hyperparameters, which tensors are parameters, what is tied to what) is JSON in the file's metadata.
 """
 
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,8 @@ _INSTALL: Final = "chainfold[torch]"
 _LIBRARY: Final = "torch"
 _OWN: Final = "torch.nn.modules."
 _FUNCTIONS: Final = "torch.nn.functional"
+_HOMES: Final = frozenset({_FUNCTIONS, "torch", "torch._C._nn"})
+"""Where the functions are from that `torch.nn.functional` offers; it has imported others for itself."""
 _KEY: Final = "chainfold"
 """The one key of the file's metadata: several would come in any order."""
 _SIZE_BYTES: Final = 8
@@ -94,7 +97,11 @@ class TorchSerializer:
                 return made[name]
             return self._value(kind, content, torch)
 
-        reader = Reader({}, self._is_allowed, base=torch.nn.Module, special=special)
+        def check(made: Any, state: dict[str, Any]) -> None:
+            if isinstance(made, torch.nn.RNNBase):
+                _check_weights(state)
+
+        reader = Reader({}, self._is_allowed, base=torch.nn.Module, special=special, join=check)
         return reader.document(header["__metadata__"][_KEY].encode())
 
     def _is_allowed(self, name: str) -> bool:
@@ -123,7 +130,9 @@ class TorchSerializer:
     def _is_function(self, name: str) -> bool:
         module, _, path = name.partition(":")
         if module == _FUNCTIONS and path.isidentifier() and not path.startswith("_"):
-            return True
+            function = found(name)
+            if isinstance(function, FunctionType | BuiltinFunctionType) and function.__module__ in _HOMES:
+                return True
         return self.runs_code and module not in {"__main__", "__mp_main__"}
 
     def _value(self, kind: str, content: Any, torch: Any) -> Any:
@@ -180,6 +189,20 @@ class _Tensors:
             storage = tensor.untyped_storage()
             if storage.nbytes() and met.setdefault(storage.data_ptr(), name) != name:
                 raise TypeError(f"the tensors {name!r} and {met[storage.data_ptr()]!r} share memory")
+
+
+def _check_weights(state: dict[str, Any]) -> None:
+    """Nothing, if the weights of a recurrent module are told by their names, as torch has done since 0.4.
+
+    Raises:
+        ValueError: If not: torch would make up names for as many layers as the state claims.
+    """
+    layers = state.get("_all_weights")
+    is_named = isinstance(layers, list) and all(
+        isinstance(layer, list) and layer and set(map(type, layer)) == {str} for layer in layers
+    )
+    if not layers or not is_named or "all_weights" in state:
+        raise ValueError("the weights of a recurrent module have no names")
 
 
 def _is_module(cls: type) -> bool:
