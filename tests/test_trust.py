@@ -187,6 +187,24 @@ def test_estimators_of_scikit_learn_need_no_permission(model: Any, form: str) ->
     np.testing.assert_array_equal(getattr(found, verb)(SAMPLES), getattr(model, verb)(SAMPLES))
 
 
+@pytest.mark.parametrize("policy", ["registered", "listed", "all"])
+@pytest.mark.parametrize("is_own", [True, False])
+@pytest.mark.parametrize("size", [10, 200_000])
+@pytest.mark.parametrize("hint", ["joblib", "joblib+zlib"])
+def test_arrays_keep_the_byte_order_that_they_had(policy: str, size: int, hint: str, *, is_own: bool) -> None:
+    """In either of the forms that joblib reads: large arrays once came back in this machine's order."""
+    model = StandardScaler().fit(SAMPLES)
+    model.mean_ = np.arange(size, dtype=">f8")
+    model.var_ = np.arange(size, dtype="<f8")
+    model.pairs_ = np.zeros(size, dtype=[("a", ">i4"), ("b", "<i4")])
+    done = serialize(model, hint)
+    found = Trust(policy).open(done.data, done.format, "it", is_own=is_own)
+    for name in ("mean_", "var_", "pairs_"):
+        ours, theirs = getattr(model, name), getattr(found, name)
+        assert theirs.dtype.descr == ours.dtype.descr
+        assert theirs.tobytes() == ours.tobytes()
+
+
 class Calls:
     """Pickles as a call of something."""
 

@@ -84,7 +84,10 @@ class JoblibSerializer:
         """What `joblib.load` reads. Runs what the bytes say: only for bytes whose digest was checked."""
         if data.startswith(_PICKLE) and _WRAPPER not in data:
             return pickle.loads(data)  # noqa: S301 - the digest was checked before
-        return require("joblib", "joblib").load(io.BytesIO(data))
+        require("joblib", "joblib")
+        from chainfold.serializers.joblib_held import load_as_written  # noqa: PLC0415 - imports joblib
+
+        return load_as_written(data)
 
 
 def _has_large_array(obj: Any) -> bool:

@@ -1,16 +1,21 @@
-"""joblib's own form, from bytes that others made: names and arrays are those that were read off it before."""
+"""joblib's own form: as it was written, and held to the names and arrays that were read off it before."""
 
 import inspect
 import io
 import pickle
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+import joblib
 from joblib.numpy_pickle import NumpyArrayWrapper, NumpyUnpickler
 
 from chainfold.serializers.pickle_globals import Held
 
-_HAS_ORDER = "ensure_native_byte_order" in inspect.signature(NumpyUnpickler.__init__).parameters
-"""Newer releases of joblib ask for it."""
+AS_WRITTEN: Final[dict[str, Any]] = (
+    {"ensure_native_byte_order": False}
+    if "ensure_native_byte_order" in inspect.signature(NumpyUnpickler.__init__).parameters
+    else {}
+)
+"""Arrays keep their byte order. Releases of joblib that cannot be told so turn it into the machine's."""
 
 
 class _Arrays(NumpyUnpickler):  # type: ignore[misc] # joblib has no types
@@ -19,7 +24,7 @@ class _Arrays(NumpyUnpickler):  # type: ignore[misc] # joblib has no types
     dispatch: ClassVar[dict[int, Any]] = dict(NumpyUnpickler.dispatch)
 
     def __init__(self, file: io.BytesIO, arrays: tuple[tuple[int, int], ...], held: Held) -> None:
-        super().__init__("", file, **({"ensure_native_byte_order": True} if _HAS_ORDER else {}))
+        super().__init__("", file, **AS_WRITTEN)
         self._arrays = list(arrays)
         self._held = held
 
@@ -40,6 +45,11 @@ class _Arrays(NumpyUnpickler):  # type: ignore[misc] # joblib has no types
             raise pickle.UnpicklingError("an array of it could not be read off it where it is")
 
     dispatch[pickle.BUILD[0]] = load_build
+
+
+def load_as_written(data: bytes) -> Any:
+    """What `joblib.load` reads, compressed or not. Runs what the bytes say: their digest was checked."""
+    return joblib.load(io.BytesIO(data), **AS_WRITTEN)
 
 
 def load_arrays(data: bytes, arrays: tuple[tuple[int, int], ...], held: Held) -> Any:
