@@ -125,6 +125,21 @@ def test_what_is_stored_by_value_is_noted_too() -> None:
     assert {"fractions.Fraction", "numpy.add", "cloudpickle.cloudpickle._make_function"} <= set(found)
 
 
+def test_what_is_named_by_an_argument_is_noted_too() -> None:
+    """A module that a lambda uses, which cloudpickle imports by a call; an attribute of a class."""
+    found = serialize(lambda value: np.log1p(value) + fractions.gcd(value)).refers_to  # type: ignore[attr-defined]
+    assert {"numpy", "fractions"} <= set(found)
+    assert "math" not in found
+    assert "builtins.str.upper" in serialize(str.upper).refers_to
+    with pytest.raises(UntrustedError, match=r"builtins.getattr, builtins.str.upper\."):
+        Trust().open(pickle.dumps(str.upper), "pickle", "it", is_own=False)
+    trust = Trust()
+    trust.allow(["cloudpickle.cloudpickle.subimport"])  # that alone must not let any module be imported
+    assert trust.open(serialize(np, "cloudpickle").data, "cloudpickle", "it", is_own=False) is np
+    with pytest.raises(UntrustedError, match=r"it refers to fractions\."):
+        trust.open(serialize(fractions, "cloudpickle").data, "cloudpickle", "it", is_own=False)
+
+
 def test_a_great_many_names_are_noted_by_their_packages(tmp_path: Path) -> None:
     many = [type(f"C{number}", (), {"__module__": f"p{number % 3}.{'m' * 50}"}) for number in range(1000)]
     names = [f"{each.__module__}.{each.__name__}" for each in many]

@@ -25,6 +25,8 @@ _ZLIB: Final = b"\x78"
 _PICKLE: Final = b"\x80"
 _RECONSTRUCTOR: Final = "copyreg._reconstructor"
 _UFUNC: Final = frozenset({"numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"})
+_SUBIMPORT: Final = "cloudpickle.cloudpickle.subimport"
+_GETATTR: Final = "builtins.getattr"
 _IN_C: Final = frozenset({"builtins", "datetime", "decimal", "zoneinfo"})
 _DTYPE_ITEMSIZE: Final = 5
 """Where the state of a numpy.dtype has the length of what is not a plain number."""
@@ -277,9 +279,18 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
             if type(module) is not str or type(ufunc) is not str or module.partition(".")[0] != "numpy":
                 raise ValueError("it asks for a function of numpy that is none")
             return self.find_class(module, ufunc)
+        self.name_found_by(name, args)
         if any(isinstance(each, Symbol) and each.is_made() for each in args):
             self.fed.add(name)
         return self.note(self.called, target, args)
+
+    def name_found_by(self, function: str, args: Any) -> None:
+        """Note what is named by the arguments of a call: cloudpickle's modules, and attributes of a class."""
+        match args:
+            case (str() as module,) if function == _SUBIMPORT:
+                self.named.add(module)
+            case (Symbol(name=owner), str() as attribute) if function == _GETATTR and owner:
+                self.named.add(f"{owner}.{attribute}")
 
     def load_newobj(self) -> None:
         args = self.stack.pop()
