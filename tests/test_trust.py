@@ -1,12 +1,19 @@
 """What may be deserialised: nothing of a pickle runs before all that it refers to is allowed."""
 
+import bz2
 import collections
 import datetime as dt
 import fractions
+import gzip
 import io
+import lzma
 import os
 import pickle
+import shutil
 import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +32,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from chainfold import ArtifactRecord, ArtifactRegistry, InvalidInputError, SerializationError, UntrustedError
 from chainfold.serializers import deserialize, is_pickle, serialize
 from chainfold.serializers.noting import noted, pickled
-from chainfold.serializers.pickle_globals import globals_of, unpacked
+from chainfold.serializers.pickle_globals import globals_of
+from chainfold.serializers.unpacking import unpacked
 from chainfold.trust import Trust
 
 SAMPLES = np.random.default_rng(0).random((40, 3))
@@ -359,3 +367,119 @@ def test_a_fraction_is_plain() -> None:
     """And so are the other values that Python itself brings."""
     value = [fractions.Fraction(1, 3), dt.datetime(2026, 1, 1, tzinfo=dt.UTC), {1, 2}]
     assert Trust("listed").open(pickle.dumps(value), "pickle", "it", is_own=True) == value
+
+
+@pytest.mark.parametrize("kind", ["zlib", "gzip", "bz2", "xz", "lzma"])
+def test_a_pickle_that_would_fill_memory_is_refused_before_it_does(kind: str) -> None:
+    """Decompression stops at the limit: what is held stays near it, whatever the bytes would become."""
+    limit, size = 4 << 20, 100 << 20
+    file = io.BytesIO()
+    joblib.dump(bytes(size), file, compress=(kind, 3))
+    bomb = file.getvalue()
+    assert len(bomb) < limit // 5
+    trust = Trust("listed", unpacked_bytes=limit)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UntrustedError, match=r"more than 4,194,304 bytes, .* CHAINFOLD_UNPACKED_BYTES"):
+            trust.open(bomb, "joblib", "it", is_own=False)
+        assert tracemalloc.get_traced_memory()[1] < 6 * limit
+    finally:
+        tracemalloc.stop()
+    assert Trust("listed", unpacked_bytes=size + 100).open(bomb, "joblib", "it", is_own=False) == bytes(size)
+
+
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "zlib": zlib.compress,
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+}
+
+
+@given(st.binary(max_size=200), st.sampled_from(sorted(COMPRESSORS)), st.integers(0, 200))
+def test_what_is_decompressed_is_what_was_compressed(content: bytes, kind: str, most: int) -> None:
+    """To the last byte, or refused: when it is cut short, damaged, or longer than it may be."""
+    packed = COMPRESSORS[kind](content)
+    if len(content) > most:
+        with pytest.raises(ValueError, match="more than"):
+            unpacked(packed, most)
+    else:
+        assert unpacked(packed, most) == content
+    with pytest.raises(ValueError, match=r"cannot be decompressed|neither a pickle"):
+        unpacked(packed[: len(packed) // 2])
+
+
+def test_pieces_are_put_together_in_order() -> None:
+    content = np.random.default_rng(0).bytes(5 << 20)
+    assert unpacked(zlib.compress(content, 0)) == unpacked(bz2.compress(content)) == content
+
+
+@pytest.mark.parametrize("said", ["x", "-1", "0", "1e9", "9" * 30])
+def test_a_limit_is_a_number(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAINFOLD_UNPACKED_BYTES", said)
+    with pytest.raises(InvalidInputError, match="CHAINFOLD_UNPACKED_BYTES"):
+        Trust()
+    for good in ("", "1000"):
+        monkeypatch.setenv("CHAINFOLD_UNPACKED_BYTES", good)
+        assert Trust().unpacked_bytes == int(good or 1 << 30)
+
+
+def test_an_empty_policy_is_none_and_an_empty_variable_is_unset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidInputError, match="trust='' is no policy: use 'registered', 'listed', 'none'"):
+        ArtifactRegistry(tmp_path, "wheat", trust="")
+    monkeypatch.setenv("CHAINFOLD_TRUST", "")
+    with ArtifactRegistry(tmp_path, "wheat") as registry:
+        registry.register(Own(), "own", "model")
+        assert type(registry.load("own")) is Own
+
+
+def test_registered_in_another_dataset_is_not_registered_here(
+    registry: ArtifactRegistry, tmp_path: Path
+) -> None:
+    """Of one workspace or another: it is the dataset's own log that says it, for the same bytes too."""
+    record = registry.register(Own(), "mine", "model")
+    copied = tmp_path / "copied"
+    shutil.copytree(registry.workspace / "binaries" / "wheat", copied / "binaries" / "barley")
+    with ArtifactRegistry(registry.workspace, "barley") as other:
+        other.import_from_manifest(registry.export_to_manifest(), copied)
+        with pytest.raises(UntrustedError, match="it was not registered in this dataset"):
+            other.load("mine")
+        other.register(Own(), "again", "model")
+        assert other.require("again").content_hash == record.content_hash
+        assert type(other.load("mine")) is Own
+
+
+STRINGS: Any = getattr(np.dtypes, "StringDType", None)
+
+
+@pytest.mark.skipif(STRINGS is None, reason="numpy 2 has it")
+@pytest.mark.parametrize("form", ["pickle", "joblib"])
+@pytest.mark.parametrize("options", [{}, {"na_object": np.nan}, {"na_object": None, "coerce": False}])
+def test_arrays_of_variable_texts_need_no_permission(form: str, options: dict[str, Any]) -> None:
+    value = np.array(["a", "bc", options.get("na_object", "d")], dtype=STRINGS(**options))
+    data, file = pickle.dumps(value), io.BytesIO()
+    joblib.dump(value, file)
+    found = Trust().open(data if form == "pickle" else file.getvalue(), form, "it", is_own=False)
+    assert found.dtype == value.dtype
+    assert repr(found) == repr(value)
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_mapped_arrays_come_back_as_arrays(tmp_path: Path, *, large: bool) -> None:
+    """As joblib itself gives them back; their class, which opens files, is never had."""
+    mapped = np.memmap(tmp_path / "a", dtype="f8", mode="w+", shape=(300_000 if large else 3,))
+    mapped[:] = 1.5
+    model = StandardScaler().fit(SAMPLES)
+    model.mean_ = mapped
+    for obj in (model, FunctionTransformer(np.memmap)):
+        done = serialize(obj)
+        found = Trust().open(done.data, done.format, "it", is_own=False)
+        if obj is model:
+            assert type(found.mean_) is np.ndarray
+            assert found.mean_.tobytes() == mapped.tobytes()
+        else:
+            assert found.func is np.ndarray
+    assert type(Trust().open(pickle.dumps(mapped), "pickle", "it", is_own=False)) is np.ndarray

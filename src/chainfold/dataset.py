@@ -93,7 +93,9 @@ class Dataset(Folded):
         trust: Trust | str | None = None,
     ) -> None:
         self.name = check_dataset_name(name)
-        self.trust = trust if isinstance(trust, Trust) else Trust(trust or default_policy())
+        self.trust = (
+            trust if isinstance(trust, Trust) else Trust(default_policy() if trust is None else trust)
+        )
         self.workspace = Path(os.path.abspath(workspace))  # noqa: PTH100 - resolve() would follow links
         self.actor = (actor or default_actor()).encode(errors="replace").decode()
         self.folder = self.workspace / "log" / name

@@ -17,7 +17,9 @@ from typing import Any, Final, Literal, get_args
 
 from chainfold.errors import InvalidInputError, UntrustedError
 from chainfold.serializers import deserialize, is_pickle, runs_code
-from chainfold.serializers.pickle_globals import Globals, globals_of, unpacked
+from chainfold.serializers.pickle_bounds import STRING_DTYPES
+from chainfold.serializers.pickle_globals import Globals, globals_of
+from chainfold.serializers.unpacking import TooLargeError, unpacked
 
 Policy = Literal["registered", "listed", "none", "all"]
 """`registered`: what this dataset registered itself is loaded, anything else must be listed. `listed`: all
@@ -43,6 +45,8 @@ _FILES: Final = frozenset(
     }
 )  # fmt: skip
 """The last words of names that do so too."""
+_MAPPED: Final = "numpy.memmap"
+"""The class opens files, but is never had: what says that it is one is loaded as a plain array."""
 _TESTS: Final = frozenset({"tests", "_tests", "conftest"})
 _PLAIN: Final = frozenset(
     {
@@ -90,9 +94,25 @@ _CYTHON: Final = ("__pyx_unpickle_", "newObj")
 """How functions begin that compiled classes are made again by."""
 
 
+_UNPACKED: Final = "CHAINFOLD_UNPACKED_BYTES"
+_UNPACKED_BYTES: Final = 1 << 30
+
+
 def default_policy() -> str:
-    """What `CHAINFOLD_TRUST` says, or else `registered`."""
+    """What `CHAINFOLD_TRUST` says; if it is not set, or empty, `registered`."""
     return os.environ.get("CHAINFOLD_TRUST") or "registered"
+
+
+def default_unpacked_bytes() -> int:
+    """What `CHAINFOLD_UNPACKED_BYTES` says; if it is not set, or empty, a gibibyte.
+
+    Raises:
+        InvalidInputError: If it is no positive number.
+    """
+    said = os.environ.get(_UNPACKED) or str(_UNPACKED_BYTES)
+    if not said.isascii() or not said.isdecimal() or not 0 < len(said.lstrip("0")) < 19:  # noqa: PLR2004 - 64 bits
+        raise InvalidInputError(f"{_UNPACKED}={said!r:.40} is no number of bytes: use digits, as 1073741824")
+    return int(said)
 
 
 class Trust:
@@ -100,17 +120,20 @@ class Trust:
 
     Args:
         policy: See `Policy`.
+        unpacked_bytes: What a compressed pickle may become while it is looked through; by default
+            `CHAINFOLD_UNPACKED_BYTES`, or a gibibyte.
 
     Raises:
         InvalidInputError: If there is no such policy.
     """
 
-    def __init__(self, policy: str = "registered") -> None:
+    def __init__(self, policy: str = "registered", *, unpacked_bytes: int | None = None) -> None:
         if policy not in get_args(Policy):
             raise InvalidInputError(
                 f"trust={policy!r} is no policy: use {', '.join(map(repr, get_args(Policy)))}"
             )
         self.policy = policy
+        self.unpacked_bytes = default_unpacked_bytes() if unpacked_bytes is None else unpacked_bytes
         self._allowed: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -165,8 +188,13 @@ class Trust:
 
     def _open_pickle(self, content: bytes, format: str, what: str) -> Any:  # noqa: A002 - as above
         try:
-            plain = unpacked(content)
+            plain = unpacked(content, self.unpacked_bytes)
             named = globals_of(plain)
+        except TooLargeError as error:
+            raise UntrustedError(
+                f"{what} is not loaded: {self._why()}, and {error} bytes, which is what {_UNPACKED} allows. "
+                f"If you trust whoever made it, set that to more, or open the registry with trust='all'"
+            ) from error
         except ValueError as error:
             raise UntrustedError(
                 f"{what} is not loaded: {self._why()}, and {error}. If you trust whoever made it, open the "
@@ -194,7 +222,7 @@ class Trust:
         return sorted(called | others)
 
     def _may_call(self, name: str) -> bool:
-        if self._is_allowed(name) or name in _PLAIN or name in _CONSTRUCTORS:
+        if self._is_allowed(name) or name in _PLAIN or name in _CONSTRUCTORS or name in STRING_DTYPES:
             return True
         if not _is_listed(name):
             return False
@@ -221,14 +249,16 @@ class Trust:
             return True
         found = _found(name)
         if not isinstance(found, type):
-            return found is not None and _is_listed(name)  # a function in C that compiled classes are made by
+            return (
+                found is not None and _is_listed(name) and _is_compiled(found)
+            )  # a function in C that compiled classes are made by
         method = getattr(found, "__setstate__", None)
         if not isinstance(method, FunctionType):
             return True
         return f"{method.__module__}.{method.__qualname__}" in _FILLING
 
     def _may_mention(self, name: str) -> bool:
-        if self._is_allowed(name) or name in _PLAIN:
+        if self._is_allowed(name) or name in _PLAIN or name == _MAPPED:
             return True
         return _is_listed(name) and _is_its_own(_found(name))
 

@@ -76,7 +76,9 @@ def registered(folder: Path, file: str) -> str:
     """The same object, registered in the dataset itself as `q:0`."""
     name = GOLDEN[file]["format"]
     with ArtifactRegistry(folder / "ours", "d") as registry:
-        record = registry.register(deserialize((FOLDER / file).read_bytes(), name), "q:0", "model", format_hint=name)
+        record = registry.register(
+            deserialize((FOLDER / file).read_bytes(), name), "q:0", "model", format_hint=name
+        )
         assert record.format == name
     return "q:0"
 
@@ -85,7 +87,7 @@ def registered(folder: Path, file: str) -> str:
 @pytest.mark.parametrize("origin", [registered, imported])
 @pytest.mark.parametrize("file", GOLDEN)
 def test_golden_blobs_under_every_policy(file: str, origin: Any, policy: str, tmp_path: Path) -> None:
-    """Formats that run no code are always loaded; others as registered here, and from elsewhere by `all` only."""
+    """Formats that run no code are always loaded; others if registered here, from elsewhere by `all` only."""
     expected = GOLDEN[file]
     name = expected["format"]
     library = LIBRARIES.get(name, name)

@@ -6,8 +6,9 @@ import zlib
 from typing import Any, Final
 
 from chainfold.serializers.noting import pickled
-from chainfold.serializers.pickle_globals import names_in, unpacked
+from chainfold.serializers.pickle_globals import names_in
 from chainfold.serializers.protocol import module_of, require
+from chainfold.serializers.unpacking import unpacked
 
 FAMILIES = frozenset(
     {

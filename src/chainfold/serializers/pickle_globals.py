@@ -5,31 +5,26 @@ bytes apart as loading them would. But where that calls, it makes a `Symbol`: of
 what, and given which state.
 """
 
-import _compat_pickle
 import contextlib
+import functools
 import io
 import math
 import pickle
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import msgspec
 
+from chainfold.serializers.pickle_bounds import Tuples, check_call, check_state, dtype_of
+from chainfold.serializers.pickle_symbols import Symbol, check_keys, modern, name_of
+
 _ARRAY_WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
 """Behind its state joblib's own form has the array's bytes, or a pickle of it if it holds objects."""
-_UNPACKED_BYTES: Final = 4 << 30
-"""What compressed bytes may become: a few kilobytes can be made to fill any memory."""
-_MAGIC: Final = (b"\x1f\x8b", b"BZ", b"\xfd7zXZ", b"\x5d\x00")
-_ZLIB: Final = b"\x78"
 _PICKLE: Final = b"\x80"
 _RECONSTRUCTOR: Final = "copyreg._reconstructor"
 _UFUNC: Final = frozenset({"numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"})
 _SUBIMPORT: Final = "cloudpickle.cloudpickle.subimport"
 _GETATTR: Final = "builtins.getattr"
-_IN_C: Final = frozenset({"builtins", "datetime", "decimal", "zoneinfo"})
-_DTYPE_ITEMSIZE: Final = 5
-"""Where the state of a numpy.dtype has the length of what is not a plain number."""
 
 
 class Globals(msgspec.Struct, frozen=True):
@@ -95,42 +90,6 @@ def names_in(data: bytes) -> list[str]:
     return sorted(lister.named)
 
 
-def unpacked(data: bytes) -> bytes:
-    """The pickle in bytes that joblib may have compressed.
-
-    Raises:
-        ValueError: If the compression is not known, or the pickle is larger than four gigabytes.
-    """
-    if data.startswith(_PICKLE):
-        return data
-    try:
-        return _decompressed(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"these bytes cannot be decompressed: {error}") from error
-
-
-def _decompressed(data: bytes) -> bytes:
-    import bz2  # noqa: PLC0415 - these three are rarely needed
-    import gzip  # noqa: PLC0415
-    import lzma  # noqa: PLC0415
-
-    if data.startswith(_ZLIB):
-        unzip = zlib.decompressobj()
-        found = unzip.decompress(data, _UNPACKED_BYTES)
-        if not unzip.eof:
-            raise ValueError("a zlib stream that is cut short, or too long")
-        return found
-    openers: tuple[Callable[[io.BytesIO], Any], ...] = (gzip.open, bz2.open, lzma.open, lzma.open)
-    for magic, opened in zip(_MAGIC, openers, strict=True):
-        if data.startswith(magic):
-            with opened(io.BytesIO(data)) as file:
-                found = file.read(_UNPACKED_BYTES)
-                if file.read(1):
-                    raise ValueError("a compressed pickle of more than four gigabytes")
-                return bytes(found)
-    raise ValueError("these bytes are neither a pickle nor one that zlib, gzip, bz2 or lzma compressed")
-
-
 def load_held(data: bytes, named: Globals) -> Any:
     """The object of a pickle, which gets nothing but what was read off it.
 
@@ -158,70 +117,19 @@ class Held(_Unpickler):  # type: ignore[misc] # its stubs leave it out
         self.names = names
 
     def find_class(self, module: str, name: str) -> Any:
-        """As unpicklers ask for it."""
-        if f"{module}.{name}" in self.names or ".".join(_modern(module, name)) in self.names:
+        """As unpicklers ask for it; for a memory-mapped array, which here has no file, an array."""
+        if f"{module}.{name}" in self.names or ".".join(modern(module, name)) in self.names:
+            if (module, name) == ("numpy", "memmap"):
+                name = "ndarray"
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it refers to {module}.{name}, which could not be read off it")
 
 
-class Symbol:
-    """What stands where loading would have an object of a class, or a class or function itself."""
-
-    def __init__(self, name: str = "", target: Any = None, args: Any = ()) -> None:
-        self.name = name
-        self.target = target
-        self.args = args
-        self.state: Any = None
-        self.taken = ""
-
-    def is_made(self) -> bool:
-        """Whether it is an object that may have methods of its own: not one of Python's classes in C."""
-        made = _name_of(self.target)
-        return self.target is not None and made.partition(".")[0] not in _IN_C
-
-    def append(self, _: Any) -> None:
-        """Loading hands an object of a list's kind its items."""
-        self.take("items")
-
-    add = append
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """And one of a dict's kind."""
-        self.take("pairs")
-        _check_keys([key])
-
-    def take(self, what: str) -> None:
-        """It is given items, pairs, or a state: one kind, and the state once, at the end, as pickling does.
-
-        Else what it was given before could be a method by which it takes the rest.
-        """
-        if self.name or (self.taken not in ("", what) and what != "state") or self.taken == "state":
-            raise ValueError(f"it gives {what} to what does not take any, or no longer")
-        self.taken = what
-
-
-def _check_keys(keys: Iterable[Any]) -> None:
-    """Nothing, if none is the name of a method that loading looks for."""
-    for key in keys:
-        text = key if isinstance(key, str | bytes) else ""
-        name = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        if name.startswith("__") and name.endswith("__"):
-            raise ValueError(f"it gives an object a {name} of its own")
-
-
-def _name_of(value: Any) -> str:
-    return value.name if isinstance(value, Symbol) else ""
-
-
-def _modern(module: str, name: str) -> tuple[str, str]:
-    """Python 3's names for Python 2's, as its unpickler translates them."""
-    if (module, name) in _compat_pickle.NAME_MAPPING:
-        return _compat_pickle.NAME_MAPPING[module, name]
-    return _compat_pickle.IMPORT_MAPPING.get(module, module), name
-
-
 class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
     """Takes a pickle apart into symbols."""
+
+    is_strict: ClassVar[bool] = True
+    """Whether it refuses what asks for more than its bytes hold."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Unpickler.dispatch)
 
@@ -235,10 +143,11 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
         self.fed: set[str] = set()
         self.slotted: set[str] = set()
         self.arrays: list[tuple[int, int]] = []
+        self.tuples = Tuples()
 
     def find_class(self, module: str, name: str) -> Symbol:
         if self.proto < 3:  # noqa: PLR2004 - from then on a pickle has Python 3's names
-            module, name = _modern(module, name)
+            module, name = modern(module, name)
         full = f"{module}.{name}"
         self.named.add(full)
         return Symbol(full)
@@ -254,7 +163,7 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
 
     def note(self, names: set[str], target: Any, args: Any) -> Symbol:
         """What calling something gives, or making an instance of it."""
-        name = _name_of(target)
+        name = name_of(target)
         if not name:
             raise ValueError("it calls what it has made itself")
         names.add(name)
@@ -266,11 +175,11 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
 
     def call(self, target: Any, args: Any) -> Symbol:
         """What calling something gives; what is known to make an instance, or find a name, is that."""
-        name = _name_of(target)
+        name = name_of(target)
         if name == _RECONSTRUCTOR:
             self.called.add(name)
             cls, base, state = args
-            if _name_of(base).partition(".")[0] != "builtins" or isinstance(state, Symbol):
+            if name_of(base).partition(".")[0] != "builtins" or isinstance(state, Symbol):
                 raise ValueError("it makes an object in a way that pickling does not")
             return self.note(self.made, cls, ())
         if name in _UFUNC:
@@ -279,6 +188,8 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
             if type(module) is not str or type(ufunc) is not str or module.partition(".")[0] != "numpy":
                 raise ValueError("it asks for a function of numpy that is none")
             return self.find_class(module, ufunc)
+        if self.is_strict:
+            check_call(name, args)
         self.name_found_by(name, args)
         if any(isinstance(each, Symbol) and each.is_made() for each in args):
             self.fed.add(name)
@@ -292,16 +203,21 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
             case (Symbol(name=owner), str() as attribute) if function == _GETATTR and owner:
                 self.named.add(f"{owner}.{attribute}")
 
+    def _load_tuple(self, opcode: bytes) -> None:
+        _Unpickler.dispatch[opcode[0]](self)
+        if self.is_strict:
+            self.tuples.note(self.stack[-1])
+
     def load_newobj(self) -> None:
         args = self.stack.pop()
         if args:
-            self.fed.add(_name_of(self.stack[-1]))
+            self.fed.add(name_of(self.stack[-1]))
         self.stack[-1] = self.note(self.made, self.stack[-1], args)
 
     def load_newobj_ex(self) -> None:
         kwargs = self.stack.pop()
         args = self.stack.pop()
-        self.fed.add(_name_of(self.stack[-1]))
+        self.fed.add(name_of(self.stack[-1]))
         self.stack[-1] = self.note(self.made, self.stack[-1], (args, kwargs))
 
     def load_inst(self) -> None:
@@ -320,19 +236,21 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
         if not isinstance(made, Symbol):
             raise ValueError("it gives a state to what is no object")  # noqa: TRY004 - about bytes
         self.fill(made, state)
-        if _name_of(made.target) == _ARRAY_WRAPPER:
+        if name_of(made.target) == _ARRAY_WRAPPER:
             self._pass_array(state)
 
     def fill(self, made: Symbol, state: Any) -> None:
         """An object is given its state."""
         made.take("state")
         made.state = state
-        name = _name_of(made.target)
+        if self.is_strict:
+            check_state(made, state)
+        name = name_of(made.target)
         self.filled.add(name)
         slots = state[1] if isinstance(state, tuple) and len(state) == 2 else None  # noqa: PLR2004 - as pickle has it
         for each in (state[0] if slots is not None else state, slots):
             if isinstance(each, dict):
-                _check_keys(each)
+                check_keys(each)
         if isinstance(slots, dict | Symbol) and slots:
             self.slotted.add(name)
 
@@ -343,8 +261,8 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
         self.arrays.append((begins, self.file.tell()))
 
     def _pass(self, state: Any) -> None:
-        itemsize, holds_objects = _item(state["dtype"])
-        if holds_objects:
+        dtype = dtype_of(state["dtype"])
+        if dtype.hasobject:
             inner = _Reader(self.file)
             inner.load()
             for name in ("named", "called", "made", "filled", "fed", "slotted"):
@@ -352,13 +270,17 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
             return
         if state.get("numpy_array_alignment_bytes") is not None:
             self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
-        length = math.prod(int(each) for each in state["shape"]) * itemsize
+        length = math.prod(int(each) for each in state["shape"]) * dtype.itemsize
         if not 0 <= length <= len(self.file.getbuffer()) - self.file.tell():
             raise ValueError("an array of it is cut short")
         self.file.seek(length, io.SEEK_CUR)
 
 
 _Reader.dispatch |= {
+    **{
+        opcode[0]: functools.partial(_Reader._load_tuple, opcode=opcode)  # noqa: SLF001 - its own
+        for opcode in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
+    },
     pickle.REDUCE[0]: _Reader.load_reduce,
     pickle.NEWOBJ[0]: _Reader.load_newobj,
     pickle.NEWOBJ_EX[0]: _Reader.load_newobj_ex,
@@ -372,28 +294,8 @@ _Reader.dispatch |= {
 class _Lister(_Reader):
     """Goes on where what a pickle does cannot be foreseen."""
 
+    is_strict = False
+
     def note(self, names: set[str], target: Any, args: Any) -> Symbol:
-        names.add(_name_of(target))
+        names.add(name_of(target))
         return Symbol(target=target, args=args)
-
-
-def _item(dtype: Any) -> tuple[int, bool]:
-    """Bytes of one element of a symbolic numpy.dtype, and whether it holds objects."""
-    import numpy as np  # noqa: PLC0415 - imported where an array is met
-
-    if not isinstance(dtype, Symbol) or _name_of(dtype.target) not in (
-        "numpy.dtype",
-        "numpy.core.multiarray.dtype",
-    ):
-        raise ValueError("an array of it has no dtype of numpy's own")
-    fields = dtype.state[4] if isinstance(dtype.state, tuple) else None
-    plain = np.dtype(str(dtype.args[0]))
-    if isinstance(dtype.state, tuple) and dtype.state[3:4] not in ((), (None,)) and not fields:
-        raise ValueError("an array of it has a dtype with a shape of its own")
-    if plain.kind not in "SUVmM" and plain.itemsize and not fields:
-        return plain.itemsize, plain.hasobject
-    if fields:
-        inner = [_item(field[0]) for field in fields.values()]
-        return int(dtype.state[_DTYPE_ITEMSIZE]), any(holds for _, holds in inner)
-    stated = dtype.state[_DTYPE_ITEMSIZE] if isinstance(dtype.state, tuple) else -1
-    return (int(stated) if int(stated) > 0 else plain.itemsize), plain.hasobject

@@ -1,0 +1,208 @@
+"""What a pickle may not ask for: work and memory that its bytes do not pay for, methods of what it made.
+
+Eighty bytes can ask for a list of ten billion numbers, or for a hash that never ends. What pickling itself
+writes asks for neither.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+from chainfold.serializers.pickle_symbols import Symbol, name_of
+
+DTYPES: Final = frozenset({"numpy.dtype", "numpy.core.multiarray.dtype", "numpy._core.multiarray.dtype"})
+STRING_DTYPES: Final = frozenset(
+    f"numpy.{core}._internal._convert_to_stringdtype_kwargs" for core in ("core", "_core")
+)
+_RECORDS: Final = frozenset({"numpy.record", "numpy.rec.record", "numpy.core.records.record"})
+"""The class whose dtypes are pickled by it: of a void with fields."""
+_SCALARS: Final = frozenset(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core"))
+_EMPTY_ARRAYS: Final = frozenset(
+    {f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")} | {"numpy.ma.core._mareconstruct"}
+)
+_COLLECTIONS: Final = frozenset(
+    {f"builtins.{name}" for name in ("bytearray", "bytes", "dict", "frozenset", "list", "set", "tuple")}
+    | {f"collections.{name}" for name in ("Counter", "OrderedDict", "deque")}
+)
+_SIZED: Final = frozenset({"builtins.bytearray", "builtins.bytes"})
+"""What makes as many zeros as a number says."""
+_FRACTION: Final = re.compile(r"[-+]?\d+(/\d+)?")
+"""As pickling writes it: `1e1000000000` would be one too."""
+_PLAIN: Final = frozenset({str, bytes, float, int, bool, type(None)})
+_DTYPE_FIELDS: Final = 4
+"""Where the state of a numpy.dtype has them."""
+_OF_OBJECTS: Final = 0x1B
+"""A dtype's flags for what its fields hold: references, a list when pickled, memory that must be set, and
+Python's lock. Source: `NPY_FROM_FIELDS` in numpy's `ndarraytypes.h`."""
+
+
+def check_call(name: str, args: Any) -> None:
+    """Nothing, if a call asks for no more than its arguments hold.
+
+    Raises:
+        ValueError: If it does.
+    """
+    _seal(args)
+    for names, is_usual, what in _RULES:
+        if name in names and not is_usual(args):
+            raise ValueError(f"it asks for {what}")
+
+
+def _is_given_items(args: Any) -> bool:
+    return not any(isinstance(each, Symbol) for each in args)
+
+
+def _is_given_bytes(args: Any) -> bool:
+    return not any(isinstance(each, Symbol | int) for each in args)
+
+
+def _is_fraction(args: Any) -> bool:
+    return all(type(each) is int or (type(each) is str and _FRACTION.fullmatch(each)) for each in args)
+
+
+def _is_of_no_items(args: Any) -> bool:
+    """The last are shape and type; pickling writes the shape (0,), and the real one into the state."""
+    return len(args) > 2 and args[-2] == (0,) and type(args[-2][0]) is int  # noqa: PLR2004 - a class, then these
+
+
+def _is_given_a_value(args: Any) -> bool:
+    return len(args) == 2  # noqa: PLR2004 - a dtype, then this
+
+
+def _is_named(args: Any) -> bool:
+    return bool(args) and (type(args[0]) is str or name_of(args[0]) in _RECORDS)
+
+
+def _is_plain(items: Any) -> bool:
+    waiting, met = list(items), set()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list | tuple):
+            if id(each) not in met:
+                met.add(id(each))
+                waiting += each
+        elif type(each) not in _PLAIN:
+            return False
+    return True
+
+
+_RULES: Final[tuple[tuple[frozenset[str], Callable[[Any], bool], str], ...]] = (
+    (_COLLECTIONS, _is_given_items, "a collection of a size that it only claims"),
+    (_SIZED, _is_given_bytes, "zeros, as many as it says"),
+    (frozenset({"fractions.Fraction"}), _is_fraction, "a fraction in a way that pickling does not"),
+    (_EMPTY_ARRAYS, _is_of_no_items, "an array of a shape that it only claims"),
+    (_SCALARS, _is_given_a_value, "a scalar without a value"),
+    (DTYPES, _is_named, "a dtype in a way that pickling does not"),
+    (STRING_DTYPES, _is_plain, "a dtype of texts in a way that pickling does not"),
+)
+"""What is called, what must hold of its arguments, and what it asks for if that does not."""
+
+
+def check_state(made: Symbol, state: Any) -> None:
+    """Nothing, if a dtype is what it says, and the items of an array are kept as they are, or are plain.
+
+    Else it would call methods of theirs: an array of texts makes texts of its items, one of numbers numbers.
+
+    Raises:
+        ValueError: If not.
+    """
+    parts = state if isinstance(state, tuple) else tuple(state.values()) if isinstance(state, dict) else ()
+    _seal(parts)
+    if name_of(made.target) in DTYPES:
+        dtype_of(made)
+    dtypes = [
+        each for each in parts if isinstance(each, Symbol) and name_of(each.target) in DTYPES | STRING_DTYPES
+    ]
+    items = [each for each in parts if isinstance(each, list)]
+    if dtypes and items and not all(map(_keeps_items, dtypes)) and not _is_plain(items):
+        raise ValueError("it puts objects into an array of something else")
+
+
+def _seal(parts: Any) -> None:
+    """What takes a dtype relies on it: from now on it may not be given another state."""
+    for each in parts:
+        if isinstance(each, Symbol) and name_of(each.target) in DTYPES:
+            each.taken = "state"
+        elif isinstance(each, tuple):
+            _seal(each)
+        elif isinstance(each, dict):
+            _seal(tuple(each.values()))
+
+
+def _keeps_items(dtype: Symbol) -> bool:
+    """Whether arrays of a dtype hold objects, and nothing that is made of them."""
+    if name_of(dtype.target) in STRING_DTYPES:
+        return False
+    fields = dtype.state[_DTYPE_FIELDS] if isinstance(dtype.state, tuple) else None
+    if fields:
+        return all(_keeps_items(field[0]) for field in fields.values())
+    return bool(dtype_of(dtype).kind == "O")
+
+
+def dtype_of(symbol: Any) -> Any:
+    """The numpy.dtype that a symbol stands for, made anew from what it says.
+
+    numpy takes a dtype's state as it is: flags that keep quiet about objects, or fields behind the end of the
+    element, would make numbers in the file addresses in memory.
+
+    Raises:
+        ValueError: If it is none, or its state contradicts itself.
+    """
+    import numpy as np  # noqa: PLC0415 - imported where an array is met
+
+    if isinstance(symbol, Symbol) and name_of(symbol.target) in STRING_DTYPES:
+        return np.dtype("T")
+    if not isinstance(symbol, Symbol) or name_of(symbol.target) not in DTYPES:
+        raise ValueError("an array of it has no dtype of numpy's own")
+    plain = np.dtype(symbol.args[0] if type(symbol.args[0]) is str else "V")
+    if symbol.state is None:
+        return plain
+    _, _, subarray, names, fields, itemsize, _, flags, *_ = symbol.state
+    if names is not None:
+        each = [fields[name] for name in names]
+        made = np.dtype(
+            {
+                "names": list(names),
+                "formats": [dtype_of(field[0]) for field in each],
+                "offsets": [field[1] for field in each],
+                "itemsize": itemsize,
+            }
+        )
+    elif subarray is not None:
+        made = np.dtype((dtype_of(subarray[0]), subarray[1]))
+    else:
+        sized = plain.kind in "SUV" and itemsize > 0
+        made = np.dtype(f"{plain.kind}{itemsize // (4 if plain.kind == 'U' else 1)}") if sized else plain
+    if (made.flags ^ flags) & _OF_OBJECTS or itemsize not in (-1, made.itemsize):
+        raise ValueError("a dtype of it is not what it claims to be")
+    return made
+
+
+class Tuples:
+    """How deep the tuples of a pickle are nested, and how many they are, each counted wherever it is met.
+
+    To hash one, which a set or dict does, takes as many steps: with two references to the one before in each
+    of a hundred, that has no end. And too deep a nesting is more than the stack of C can hold.
+    """
+
+    deepest: ClassVar[int] = 1_000
+    most: ClassVar[int] = 1_000_000
+
+    def __init__(self) -> None:
+        self._nested: dict[int, tuple[int, int, Any]] = {}
+
+    def note(self, made: tuple[Any, ...]) -> None:
+        """A tuple has been made.
+
+        Raises:
+            ValueError: If it is nested too often.
+        """
+        depth, count = 0, 1
+        for each in made:
+            if type(each) is tuple:
+                below, inside, _ = self._nested.get(id(each), (0, 1, None))
+                depth, count = max(depth, below + 1), count + inside
+        if depth > self.deepest or count > self.most:
+            raise ValueError("tuples of it are nested more often than could ever be hashed")
+        if depth:
+            self._nested[id(made)] = (depth, count, made)  # the tuple, so that no other gets its address
