@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -367,7 +367,15 @@ def test_a_part_is_loaded_alone(registry: ArtifactRegistry) -> None:
 
 def test_a_skeleton_says_how_to_get_the_whole(registry: ArtifactRegistry) -> None:
     record = register_fitted(registry, flat())
-    skeleton = registry.load(record.artifact_id)
+    with pytest.warns(
+        UserWarning, match=r"Pipeline without its parts.*load_fitted\(.*gives the whole"
+    ) as told:
+        skeleton = registry.load(record.artifact_id)
+    call = str(told[0].message).partition(": chainfold.integrations.sklearn.")[2].partition(" gives")[0]
+    again = eval(call, {"load_fitted": load_fitted, "registry": registry})  # noqa: S307 - the warning's own words
+    assert again.predict(X).tobytes() == flat().predict(X).tobytes()
+    for part in registry.resolve_dependencies(record.artifact_id):
+        registry.load(part.artifact_id)  # without a warning: it is whole
     assert [step for _, step in skeleton.steps] == [Reference(0), Reference(1), Reference(2)]
     with pytest.raises(AttributeError, match="load_fitted gives the whole"):
         skeleton[-1].predict(X)
@@ -481,11 +489,51 @@ def test_records_that_are_not_ours_are_refused(
 # nothing half done
 
 
+class Locked(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """Fitted, it holds what nothing stores."""
+
+    def fit(self, X: Any, y: Any = None) -> "Locked":  # noqa: N803 - scikit-learn's own names
+        self.lock_ = threading.Lock()
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803 - likewise
+        return X
+
+
+@pytest.mark.parametrize(
+    ("estimator", "place"),
+    [
+        (
+            Pipeline([("a", StandardScaler()), ("b", Locked()), ("c", Ridge())]),
+            "the part 'b' cannot be stored",
+        ),
+        (
+            Pipeline([("a", FeatureUnion([("u", StandardScaler()), ("v", Locked())])), ("c", Ridge())]),
+            "the part 'a__v' cannot be stored",
+        ),
+        (Locked(), "^cannot serialise .*Locked"),
+    ],
+)
+def test_what_cannot_be_stored_is_named_by_its_place(
+    registry: ArtifactRegistry, estimator: Any, place: str
+) -> None:
+    with pytest.raises(SerializationError, match=place) as refused:
+        register_fitted(registry, estimator.fit(X, Y))
+    assert "Locked: TypeError: cannot pickle" in str(refused.value)
+    with pytest.raises(SerializationError, match="the estimator of fold 1 cannot be stored"):
+        register_fitted(registry, [Ridge().fit(X, Y), Locked().fit(X, Y)])
+    assert registry.get_all_records() == []
+
+
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
         (Ridge(), "not fitted: .*Ridge"),
         (make_pipeline(StandardScaler(), Ridge()), "not fitted: .*Pipeline"),
+        (
+            Pipeline([("a", StandardScaler().fit(X)), ("b", Ridge())]),
+            "not fitted: .*Pipeline, whose step 'b' is not",
+        ),
         (
             Pipeline([("a", StandardScaler()), ("b", Ridge().fit(X, Y))]),
             "not fitted: .*StandardScaler, named 'a'",

@@ -117,7 +117,7 @@ def test_bytes_are_there_once(registry: ArtifactRegistry, estimator: Any) -> Non
     assert registry.get_stats()["disk_file_count"] == before
     assert again.content_hash == record.content_hash
     inside = {id(each) for each in everything(estimator)}
-    loaded = registry.load(record.artifact_id)
+    loaded = registry.load_artifact(record)
     learned = {_learned(each) for each in leaves(estimator)} - {()}
     if children(estimator):
         assert not learned & {_learned(each) for each in _estimators_in(loaded) if id(each) not in inside}

@@ -70,6 +70,8 @@ class Withheld(msgspec.Struct, frozen=True, omit_defaults=True):
 CUSTOM_NAME: Final = "custom_name"
 PARAMS: Final = "params."
 """What the name of a private field begins with, if it is not `CUSTOM_NAME`; its key in `params` follows."""
+PARTS: Final = "@parts"
+"""The parameter in which a composite, stored without its parts, names them in the order of `depends_on`."""
 
 
 class ArtifactRecord(msgspec.Struct, omit_defaults=True):

@@ -20,7 +20,7 @@ from chainfold.lookups import path_of
 from chainfold.markup import card
 from chainfold.projections import NOW, Sight, Total, unpacked
 from chainfold.proof.provable import Provable
-from chainfold.records import ArtifactRecord, ArtifactType, Fold
+from chainfold.records import PARTS, ArtifactRecord, ArtifactType, Fold
 from chainfold.references import ManifestReferences
 from chainfold.statistics import statistics, total
 from chainfold.tables.tabular import Tabular
@@ -295,12 +295,20 @@ class RegistryView(Provable, Tabular):
         return checked_bytes(self._data, record)
 
     def load(self, artifact_id: str) -> Any:
-        """The object of a live artifact, by id.
+        """The object of a live artifact, by id; of a composite that lacks its parts with a warning.
 
         Raises:
             NotFoundError: If the id is not live; for the rest see `load_artifact`.
         """
-        return self.load_artifact(self.require(artifact_id))
+        record = self.require(artifact_id)
+        if PARTS in record.params:
+            warnings.warn(
+                f"{artifact_id!r} is a {record.class_name} without its parts, which are artifacts too: "
+                f"chainfold.integrations.sklearn.load_fitted(registry, {artifact_id!r}) gives the whole",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self.load_artifact(record)
 
     def require(self, artifact_id: str) -> ArtifactRecord:
         """The live record of an id.

@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Final
 
+from chainfold.serializers.protocol import NotOfThisFormatError
+
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _UNIX: Final = 3
 _READABLE: Final = 0o100644 << 16
@@ -35,8 +37,9 @@ def unpack(data: bytes) -> dict[str, bytes]:
     """The members of a zip that `pack` could have made, in their order.
 
     Raises:
-        ValueError: If it is no zip, is damaged (each member has a checksum), holds a name twice, or a member
-            that is compressed, encrypted, or lies where another does.
+        NotOfThisFormatError: If it is no zip, or damaged: each member has a checksum.
+        ValueError: If it holds a name twice, or a member that is compressed, encrypted, or lies where another
+            does.
     """
     import zipfile  # noqa: PLC0415 - rarely needed
 
@@ -54,4 +57,4 @@ def unpack(data: bytes) -> dict[str, bytes]:
                 raise ValueError("members lie over each other")
             return {info.filename: archive.read(info) for info in infos}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error, OSError) as error:
-        raise ValueError(f"not the zip that was written: {error}") from error
+        raise NotOfThisFormatError(f"not the zip that was written: {error}") from error

@@ -15,6 +15,7 @@ from chainfold.serializers.pickle_globals import Globals, load_held
 from chainfold.serializers.plugins import Plugins
 from chainfold.serializers.protocol import (
     MissingLibraryError,
+    NotOfThisFormatError,
     Serialized,
     Serializer,
     describe,
@@ -256,4 +257,9 @@ def _advice(error: Exception) -> str:
         return f"Install the module {error.name!r} and load again."
     if "__main__" in describe(error):
         return "It needs a class or function of the script that registered it: define that in this one."
+    if isinstance(error, NotOfThisFormatError):
+        return (
+            "The bytes have the digest of their record: whoever made it named another format than theirs, or "
+            "stored damaged bytes. Ask there, or look at what registry.load_bytes gives."
+        )
     return "Install the version of its library that the record names in format_version."

@@ -5,7 +5,7 @@ import io
 import sys
 from typing import Any, Final
 
-from chainfold.serializers.protocol import module_of, require, type_name
+from chainfold.serializers.protocol import NotOfThisFormatError, describe, module_of, require, type_name
 
 _UTF8_VERSION: Final = 3
 """From this version of npy on the header is UTF-8."""
@@ -48,13 +48,18 @@ class NumpySerializer:
         """The array, in memory of its own. Nothing in the bytes is unpickled.
 
         Raises:
-            ValueError: When the bytes are not an npy file, or one of objects, or not as many as its header
-                says: nothing is allocated that the file could not fill.
+            NotOfThisFormatError: When the bytes are not an npy file, or one of objects, or not as many as its
+                header says: nothing is allocated that the file could not fill.
         """
         npy = require("numpy", "numpy").lib.format
-        # The limit guards against headers by strangers; this one is as long as the array's dtype asks.
-        _check_size(data, npy)
-        return npy.read_array(io.BytesIO(data), allow_pickle=False, max_header_size=max(len(data), 10_000))
+        try:
+            _check_size(data, npy)
+            # The limit guards against headers by strangers; this one is as long as the array's dtype asks.
+            return npy.read_array(
+                io.BytesIO(data), allow_pickle=False, max_header_size=max(len(data), 10_000)
+            )
+        except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, OverflowError) as error:
+            raise NotOfThisFormatError(f"not an npy file of plain values: {describe(error)}") from error
 
 
 def _ndarray() -> Any:
@@ -109,11 +114,11 @@ def _check_size(data: bytes, npy: Any) -> None:
         data[start:end].decode("utf-8" if major >= _UTF8_VERSION else "latin-1").strip()
     )
     if not isinstance(header, dict):
-        raise ValueError("not an npy file: its header is no dict")  # noqa: TRY004 - the bytes are wrong
+        raise ValueError("its header is no dict")  # noqa: TRY004 - the bytes are wrong
     expected = npy.descr_to_dtype(header["descr"]).itemsize
     for side in header["shape"]:
         if type(side) is not int or side < 0:
-            raise ValueError(f"not an npy file: {side!r:.20} cannot be the length of a side")
+            raise ValueError(f"{side!r:.20} cannot be the length of a side")
         expected *= side
     if expected != len(data) - end:
         raise ValueError(f"the array's header asks for {expected:,} bytes, and there are {len(data) - end:,}")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from chainfold.serializers.protocol import module_of, require, type_name
+from chainfold.serializers.protocol import NotOfThisFormatError, module_of, require, type_name
 
 _INSTALL: Final = "chainfold[pandas]"
 _KEY: Final = b"chainfold"
@@ -75,7 +75,7 @@ class PandasSerializer:
         arrow = require("pyarrow", _INSTALL)
         require("pyarrow.pandas_compat", _INSTALL)  # the types of pandas are registered with Arrow by it
         if not data.startswith(_MAGIC) or not data.endswith(_END):
-            raise ValueError("not an Arrow file")
+            raise NotOfThisFormatError("not an Arrow file")
         stream = arrow.py_buffer(data).slice(len(_MAGIC))
         for message in arrow.ipc.MessageReader.open_stream(stream):
             if message.type in {"record batch", "dictionary"} and _is_compressed(message):

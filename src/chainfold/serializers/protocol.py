@@ -76,6 +76,10 @@ class MissingLibraryError(ImportError):
     """A format needs a library that cannot be imported. Install it; another format is no substitute."""
 
 
+class NotOfThisFormatError(ValueError):
+    """The bytes are not of the format at all, whichever version of its library reads them."""
+
+
 def require(module: str, install: str) -> Any:
     """The module, imported now and not before: `import chainfold` stays fast.
 

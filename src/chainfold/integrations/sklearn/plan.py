@@ -151,9 +151,8 @@ class _Walk:
         """Plan what one member becomes, after all that is in it; its role, where it has none of its own."""
         fitted, role = member.fitted, member.artifact_type or role
         if is_estimator(fitted) and not is_fitted(fitted):
-            raise InvalidInputError(
-                f"cannot register what is not fitted: {_told(fitted)}{_where(place)}. Fit it first"
-            )
+            told = f"{_told(fitted)}{_where(place)}{_step(fitted)}"
+            raise InvalidInputError(f"cannot register what is not fitted: {told}. Fit it first")
         composite = composite_of(fitted)
         part = Part(place.name, fitted, role or _role(fitted), OperatorChain(), place.fold)
         part.branch_path = list(place.branch)
@@ -233,6 +232,14 @@ def _role(fitted: Any) -> ArtifactType:
 def _where(place: _Place) -> str:
     name = f", named {place.name!r}" if place.name else ""
     return name if place.fold is None else f"{name}, of fold {place.fold}"
+
+
+def _step(fitted: Any) -> str:
+    """The first step of a pipeline that is not fitted: one like that is in the way of the whole."""
+    for name, step in getattr(fitted, "steps", None) or ():
+        if is_estimator(step) and not is_fitted(step):
+            return f", whose step {name!r:.100} is not"
+    return ""
 
 
 def _told(thing: Any) -> str:

@@ -7,18 +7,15 @@ from typing import Any, Final
 
 from chainfold.ancestry import Relative
 from chainfold.artifact_ids import named
-from chainfold.errors import InvalidInputError, NotFoundError
+from chainfold.errors import InvalidInputError, NotFoundError, SerializationError
 from chainfold.grammar import UNPRINTABLE
 from chainfold.integrations.sklearn.described import params_of, versions
 from chainfold.integrations.sklearn.fingerprint import fingerprint
 from chainfold.integrations.sklearn.plan import Part, parts
 from chainfold.integrations.sklearn.skeletons import put_together, references_met, taken_apart
-from chainfold.records import ArtifactRecord, Fold, MetaModelConfig
+from chainfold.records import PARTS, ArtifactRecord, Fold, MetaModelConfig
 from chainfold.registry import ArtifactRegistry
 from chainfold.view import RegistryView
-
-_PARTS: Final = "@parts"
-"""The parameter in which a skeleton's record names its parts, in the order of `depends_on`."""
 
 _CONTROL: Final = re.compile(f"[{UNPRINTABLE}]")
 
@@ -58,7 +55,7 @@ def register_fitted(
 
     Raises:
         InvalidInputError: If it is no estimator, or not fitted, or no fingerprint can be taken of X or y.
-        SerializationError: If something in it cannot be stored.
+        SerializationError: If something in it cannot be stored; it names the place.
         RunClosedError: As `ArtifactRegistry.register`, like CorruptionError and StorageError.
     """
     plan = parts(estimator, fold_id)
@@ -75,7 +72,12 @@ def register_fitted(
             if part is whole:
                 said |= params or {}
             before = registry.resolve(registry.generate_id(part.chain, part.fold, pipeline_id))
-            record = _register(registry, part, ids, said, pipeline_id, custom_name)
+            try:
+                record = _register(registry, part, ids, said, pipeline_id, custom_name)
+            except SerializationError as error:
+                if part is whole and part.fold is None:
+                    raise
+                raise SerializationError(f"{_place(part)} cannot be stored: {error}") from error
             ids[part] = record.artifact_id
             if before is not None and before.content_hash != record.content_hash:
                 superseded.append(record.artifact_id)
@@ -96,6 +98,12 @@ def _warn_of_strangers(registry: ArtifactRegistry, superseded: list[str], new: s
             UserWarning,
             stacklevel=3,
         )
+
+
+def _place(part: Part) -> str:
+    """Where in the whole a part is, for people."""
+    name = f"the part {part.name!r:.200}" if part.name else "the estimator"
+    return name if part.fold is None else f"{name} of fold {part.fold}"
 
 
 def load_fitted(view: RegistryView, artifact_id: str) -> Any:
@@ -119,7 +127,7 @@ def load_fitted(view: RegistryView, artifact_id: str) -> Any:
     record = view.resolve(artifact_id)
     if record is None:
         raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
-    if _PARTS not in record.params:
+    if PARTS not in record.params:
         return view.load_artifact(record)
     whole, *others = view.lineage(artifact_id)
     known = {each.registration.position: each for each in (whole, *others) if each.registration is not None}
@@ -145,7 +153,7 @@ class _Assembly:
         if position not in self._made:
             with references_met() as references:
                 loaded = self._view.load_artifact(record)
-            names = record.params.get(_PARTS)
+            names = record.params.get(PARTS)
             if names is not None:
                 members = self._members(relative, record, names)
                 made = [self.made(each, (*within, position)) for each in members]
@@ -179,7 +187,7 @@ def _register(
     obj = part.fitted
     if members:
         obj = taken_apart(obj, [each.fitted for each in members])
-        params[_PARTS] = [each.name or f"fold {each.fold}" for each in members]
+        params[PARTS] = [each.name or f"fold {each.fold}" for each in members]
     config = None
     if part.columns:
         config = MetaModelConfig(
