@@ -252,6 +252,8 @@ class Trust:
             return (
                 found is not None and _is_listed(name) and _is_compiled(found)
             )  # a function in C that compiled classes are made by
+        if issubclass(found, enum.Enum):  # its members are there once, for all
+            return False
         method = getattr(found, "__setstate__", None)
         if not isinstance(method, FunctionType):
             return True

@@ -132,6 +132,17 @@ ATTACKS: Final = {
     + name("numpy", "ndarray") + b"J\x00\x00\x00\x40\x85C\x01O\x87R",
     "scalar that is only claimed": name("numpy._core.multiarray", "scalar")
     + name("numpy", "dtype") + text("V2000000000") + b"\x85R\x85R",
+    "class as a scalar": name("numpy._core.multiarray", "scalar")
+    + OBJECTS + name("sklearn.linear_model._ridge", "Ridge") + b"\x86R"
+    + b"N}" + text("predict") + name("numpy", "zeros_like") + b"s\x86b",
+    "object as a scalar": name("numpy._core.multiarray", "scalar") + OBJECTS + SPACE + b"\x86R}b",
+    "member of an enumeration": name("numpy._globals", "_CopyMode") + b"\x89\x85R}" + text("a") + b"K\x01sb",
+    "dtypes that never end": name("numpy", "dtype") + text("u1") + b"\x85R"
+    + b"".join(
+        b"q%c0" % n + name("numpy", "dtype") + text("V1") + b"\x85R"
+        + structure({"a": (b"h%c" % n, 0), "b": (b"h%c" % n, 0)}, 1, 0)
+        for n in range(60)
+    ) + name("os", "system"),
     "tuples that never end": b"\x8f()"
     + b"".join(b"q%c0h%ch%c\x86" % (n, n, n) for n in range(100)) + b"\x90",
     "tuples too deep for C": b"\x8f()" + b"\x85" * 1_000_000 + b"\x90",

@@ -5,7 +5,7 @@ writes asks for neither.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
 from chainfold.serializers.pickle_symbols import Symbol, name_of
@@ -16,6 +16,8 @@ STRING_DTYPES: Final = frozenset(
 )
 _RECORDS: Final = frozenset({"numpy.record", "numpy.rec.record", "numpy.core.records.record"})
 """The class whose dtypes are pickled by it: of a void with fields."""
+_ENCODE: Final = "_codecs.encode"
+"""How bytes are pickled in protocols before the third."""
 _SCALARS: Final = frozenset(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core"))
 _EMPTY_ARRAYS: Final = frozenset(
     {f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")} | {"numpy.ma.core._mareconstruct"}
@@ -66,7 +68,11 @@ def _is_of_no_items(args: Any) -> bool:
 
 
 def _is_given_a_value(args: Any) -> bool:
-    return len(args) == 2  # noqa: PLR2004 - a dtype, then this
+    """A dtype and bytes, or fields: of a dtype of objects numpy has given back the very object."""
+    if len(args) != 2:  # noqa: PLR2004 - those two
+        return False
+    value = args[1]
+    return name_of(getattr(value, "target", None)) == _ENCODE or _is_plain([value])
 
 
 def _is_named(args: Any) -> bool:
@@ -91,7 +97,7 @@ _RULES: Final[tuple[tuple[frozenset[str], Callable[[Any], bool], str], ...]] = (
     (_SIZED, _is_given_bytes, "zeros, as many as it says"),
     (frozenset({"fractions.Fraction"}), _is_fraction, "a fraction in a way that pickling does not"),
     (_EMPTY_ARRAYS, _is_of_no_items, "an array of a shape that it only claims"),
-    (_SCALARS, _is_given_a_value, "a scalar without a value"),
+    (_SCALARS, _is_given_a_value, "a scalar in a way that pickling does not"),
     (DTYPES, _is_named, "a dtype in a way that pickling does not"),
     (STRING_DTYPES, _is_plain, "a dtype of texts in a way that pickling does not"),
 )
@@ -118,25 +124,32 @@ def check_state(made: Symbol, state: Any) -> None:
         raise ValueError("it puts objects into an array of something else")
 
 
-def _seal(parts: Any) -> None:
-    """What takes a dtype relies on it: from now on it may not be given another state."""
+def _seal(parts: Iterable[Any], depth: int = 2) -> None:
+    """What takes a dtype relies on it: from now on it may not be given another state.
+
+    Found are those in the state of an array, the arguments of a call, and the fields and subarray of a dtype.
+    """
     for each in parts:
         if isinstance(each, Symbol) and name_of(each.target) in DTYPES:
             each.taken = "state"
-        elif isinstance(each, tuple):
-            _seal(each)
-        elif isinstance(each, dict):
-            _seal(tuple(each.values()))
+        elif depth and isinstance(each, tuple | dict):
+            _seal(each.values() if isinstance(each, dict) else each, depth - 1)
 
 
 def _keeps_items(dtype: Symbol) -> bool:
     """Whether arrays of a dtype hold objects, and nothing that is made of them."""
-    if name_of(dtype.target) in STRING_DTYPES:
-        return False
-    fields = dtype.state[_DTYPE_FIELDS] if isinstance(dtype.state, tuple) else None
-    if fields:
-        return all(_keeps_items(field[0]) for field in fields.values())
-    return bool(dtype_of(dtype).kind == "O")
+    waiting, met = [dtype], set()
+    while waiting:
+        each = waiting.pop()
+        if id(each) in met:
+            continue
+        met.add(id(each))
+        fields = each.state[_DTYPE_FIELDS] if isinstance(each.state, tuple) else None
+        if fields:
+            waiting += [field[0] for field in fields.values()]
+        elif name_of(each.target) in STRING_DTYPES or dtype_of(each).kind != "O":
+            return False
+    return True
 
 
 def dtype_of(symbol: Any) -> Any:
@@ -154,6 +167,8 @@ def dtype_of(symbol: Any) -> Any:
         return np.dtype("T")
     if not isinstance(symbol, Symbol) or name_of(symbol.target) not in DTYPES:
         raise ValueError("an array of it has no dtype of numpy's own")
+    if symbol.dtype is not None:
+        return symbol.dtype
     plain = np.dtype(symbol.args[0] if type(symbol.args[0]) is str else "V")
     if symbol.state is None:
         return plain
@@ -173,8 +188,14 @@ def dtype_of(symbol: Any) -> Any:
     else:
         sized = plain.kind in "SUV" and itemsize > 0
         made = np.dtype(f"{plain.kind}{itemsize // (4 if plain.kind == 'U' else 1)}") if sized else plain
-    if (made.flags ^ flags) & _OF_OBJECTS or itemsize not in (-1, made.itemsize):
+    is_made_of_others = names is not None or subarray is not None
+    if (
+        (made.flags ^ flags) & _OF_OBJECTS
+        or itemsize not in (-1, made.itemsize)
+        or (is_made_of_others and plain.kind != "V")
+    ):
         raise ValueError("a dtype of it is not what it claims to be")
+    symbol.dtype = made
     return made
 
 

@@ -16,6 +16,7 @@ class Symbol:
         self.args = args
         self.state: Any = None
         self.taken = ""
+        self.dtype: Any = None
 
     def is_made(self) -> bool:
         """Whether it is an object that may have methods of its own: not one of Python's classes in C."""
