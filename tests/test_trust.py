@@ -27,7 +27,7 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingReg
 from sklearn.linear_model import LinearRegression, RidgeCV, SGDClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, StandardScaler
 
 from chainfold import ArtifactRecord, ArtifactRegistry, InvalidInputError, SerializationError, UntrustedError
 from chainfold.serializers import deserialize, is_pickle, serialize
@@ -60,6 +60,7 @@ MODELS = [
     KNeighborsRegressor().fit(SAMPLES, TARGETS),
     SGDClassifier().fit(SAMPLES, CLASSES),
     FunctionTransformer(np.log1p).fit(SAMPLES),
+    KBinsDiscretizer(3, encode="onehot-dense").fit(SAMPLES),  # it holds a dtype beside a list of arrays
 ]
 VALUES = st.recursive(
     st.none()

@@ -112,8 +112,8 @@ def check_state(made: Symbol, state: Any) -> None:
     Raises:
         ValueError: If not.
     """
-    parts = state if isinstance(state, tuple) else tuple(state.values()) if isinstance(state, dict) else ()
-    _seal(parts)
+    _seal(state.values() if isinstance(state, dict) else state if isinstance(state, tuple) else ())
+    parts = state if isinstance(state, tuple) else ()
     if name_of(made.target) in DTYPES:
         dtype_of(made)
     dtypes = [
