@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pickle
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -138,6 +139,7 @@ def test_any_part_of_any_params_can_be_private(
         assert repr(sorted(record.params.items())) == repr(sorted(params.items()))
         read_back = Reader(workspace, "wheat")
         values, _ = read_back.private(read_back.registrations[0])
+        chosen = [key for key in params if any(_speaks_of({key: params[key]}, name) for name in chosen)]
         assert repr(sorted(values.items())) == repr(sorted((f"params.{key}", params[key]) for key in chosen))
         rest = {key: value for key, value in params.items() if key not in chosen}
         assert repr(sorted(read_back.params(read_back.registrations[0]).items())) == repr(
@@ -147,6 +149,45 @@ def test_any_part_of_any_params_can_be_private(
             assert registry.erase_private(ID) == len(chosen)
         assert repr(sorted(found(registry).params.items())) == repr(sorted(rest.items()))
         assert registry.verify().ok
+
+
+def _speaks_of(value: Any, name: str) -> bool:
+    """Whether a name is that of anything within, also as `step__name` and `name__more`."""
+    if isinstance(value, list):
+        return any(_speaks_of(each, name) for each in value)
+    if not isinstance(value, dict):
+        return False
+    spelt = re.compile(rf"(.*__)?{re.escape(name)}(__.*)?", re.DOTALL)
+    return any(spelt.fullmatch(key) or _speaks_of(each, name) for key, each in value.items())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"step__operator": TEXT},
+        {"union__step__operator": TEXT},
+        {"operator__name": TEXT},
+        {"step__operator__name": TEXT},
+        {"grid": [{"step__operator": [TEXT]}]},
+        {"deep": {"down": [1, {"operator": TEXT}]}},
+    ],
+)
+def test_what_is_private_is_so_wherever_it_occurs(workspace: Path, said: dict[str, Any]) -> None:
+    params = {**said, "operators": "all may know", "step__cooperator": 1, "an_operator": {"n": 2}}
+    with ArtifactRegistry(workspace, "wheat", private=["operator"]) as registry:
+        registry.register([1], ID, "model", params=params)
+        registry.register([2], "p:2:all", "model", params={"n": 1})
+        assert found(registry).params == params
+        assert [key.removeprefix("params.") for key in found(registry).private] == list(said)
+        assert {path.rpartition("/")[0] for path in holders(workspace)} == {"log/wheat/private"}
+        with pytest.raises(NotFoundError, match="no private field an_operator"):
+            registry.erase_private(ID, ["an_operator"])
+        assert registry.erase_private(ID, ["operator"]) == 1
+        assert holders(workspace) == []
+        assert registry.verify().ok
+    with ArtifactRegistry(workspace, "rye") as registry:
+        registry.register([1], ID, "model", params=params, private=["operator"])
+        assert [key.removeprefix("params.") for key in found(registry).private] == list(said)
 
 
 def test_a_registry_can_be_told_once_for_all(workspace: Path) -> None:

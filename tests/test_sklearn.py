@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingRegressor, RandomForestRegressor, StackingRegressor
-from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import GridSearchCV, cross_validate
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.composites import X, Y
 
@@ -62,6 +64,28 @@ def test_a_search_keeps_what_it_found(registry: ArtifactRegistry) -> None:
     again = load_fitted(registry, record.artifact_id)
     assert again.best_params_ == search.best_params_
     assert again.cv_results_["params"] == search.cv_results_["params"]
+
+
+def test_what_is_private_of_a_part_is_so_of_the_whole(workspace: Path) -> None:
+    """A composite's record has the parameters of its parts, at any depth, and a search what it tried."""
+    words = CountVectorizer(stop_words=["Hopper"])
+    columns = ColumnTransformer([("inner", FeatureUnion([("words", words)]), 0)])
+    model = make_pipeline(columns, LogisticRegression())
+    grid = {"columntransformer__inner__words__stop_words": [["Hopper"], None]}
+    texts = np.array([["a b cc Hopper"], ["dd ee ff"]] * 6, dtype=object)
+    search = GridSearchCV(model, grid, cv=2).fit(texts, [0, 1] * 6)
+    with ArtifactRegistry(workspace, "wheat", pipeline_id="p", private=["stop_words"]) as registry:
+        record = register_fitted(registry, search)
+        (segment,) = (workspace / "log" / "wheat" / "segments").iterdir()
+        assert b"Hopper" not in segment.read_bytes()
+        assert record.params["param_grid"] == grid
+        assert {"params.param_grid", "params.@best"} < record.private.keys()
+        assert (load_fitted(registry, record.artifact_id).predict(texts) == search.predict(texts)).all()
+        for each in registry.get_all_records():
+            if each.private:
+                registry.erase_private(each.artifact_id, ["stop_words"])
+        kept = [path for path in (workspace / "log").rglob("*") if path.is_file()]
+        assert not any(b"Hopper" in path.read_bytes() for path in kept)
 
 
 def test_the_past_loads_what_it_had(registry: ArtifactRegistry) -> None:

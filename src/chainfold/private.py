@@ -65,7 +65,9 @@ def refuse_unknown(record: ArtifactRecord, names: Iterable[str]) -> None:
         InvalidInputError: Naming one that it has not.
     """
     for name in names:
-        if name != CUSTOM_NAME and name not in record.params:
+        if name != CUSTOM_NAME and not any(
+            is_meant(key, value, {name}) for key, value in record.params.items()
+        ):
             raise InvalidInputError(
                 f"artifact {record.artifact_id!r} was not registered: its params have no {name!r} that could "
                 f"be private. Spell it as in params, or name it once for all: ArtifactRegistry(private=[...])"
@@ -73,9 +75,33 @@ def refuse_unknown(record: ArtifactRecord, names: Iterable[str]) -> None:
 
 
 def fields(record: ArtifactRecord, names: Collection[str]) -> list[str]:
-    """Which fields of a record are meant: parameters of that name, and the custom name if it is named."""
-    found = [PARAMS + name for name in dict.fromkeys(names) if name in record.params]
+    """Which fields of a record are meant: see `is_meant`, and the custom name if it is named."""
+    found = [PARAMS + key for key, value in record.params.items() if is_meant(key, value, names)]
     return [*found, CUSTOM_NAME] if CUSTOM_NAME in names and record.custom_name else found
+
+
+def is_meant(key: str, value: Any, names: Collection[str]) -> bool:
+    """Whether names of private fields mean a parameter: by its key, or by that of something within its value.
+
+    A key that others lead to by `__`, as scikit-learn spells the parameters of parts (`step__name`), is meant
+    with its last part, and with each before it: what is private, is so with all that is in it.
+    """
+    if _is_named(key, names):
+        return True
+    within = [value]
+    while within:
+        each = within.pop()
+        if isinstance(each, dict):
+            if any(_is_named(name, names) for name in each):
+                return True
+            within += each.values()
+        elif isinstance(each, list):
+            within += each
+    return False
+
+
+def _is_named(key: str, names: Collection[str]) -> bool:
+    return key in names or ("__" in key and any(f"__{name}__" in f"__{key}__" for name in names))
 
 
 def present(record: ArtifactRecord) -> list[str]:

@@ -11,8 +11,9 @@ from chainfold.commands.plans import Plan, PlannedValue, Step, withheld
 from chainfold.dataset import Dataset, in_chunks
 from chainfold.errors import ChainfoldError, CorruptionError, NotFoundError, StorageError
 from chainfold.events import Entry, ErasureReason, PrivateErased
-from chainfold.private import clear_new, discard, files_of, is_path, paths_of, read
-from chainfold.records import PARAMS, ArtifactRecord
+from chainfold.params import from_wire
+from chainfold.private import clear_new, discard, files_of, is_meant, is_path, paths_of, read
+from chainfold.records import CUSTOM_NAME, PARAMS, ArtifactRecord
 
 _PATHS_BYTES: Final = 48_000
 """Of paths in one event: well below the limit of an entry."""
@@ -43,8 +44,9 @@ class Erasure:
         for row in data.projections.ids.rows(self.artifact_id):
             for field, path in paths_of(data.projections.source.decoded(row).record).items():
                 name = field.removeprefix(PARAMS)
-                known.add(name)
-                if self.names is None or name in self.names:
+                meant = None if self.names is None else _meant(data, field, path, self.names)
+                known |= {name} if meant is None else meant
+                if meant is None or meant:
                     size = data.private.size(path) or 0  # an event erases it where the file is gone, too
                     asked[path] = PlannedValue(self.artifact_id, name, path, size)
         if not data.projections.ids.rows(self.artifact_id):
@@ -74,6 +76,18 @@ class Erasure:
         else:
             data.secure_log()  # it may be gone by an entry that a power cut would undo
         _clear(data, files_of(data.private, self.artifact_id))
+
+
+def _meant(data: Dataset, field: str, path: str, names: tuple[str, ...]) -> set[str]:
+    """Those of the names that mean a private field, by its own name or by what is within its value."""
+    if field == CUSTOM_NAME:
+        return {CUSTOM_NAME} & set(names)
+    try:
+        text = read(data.private, path)
+    except CorruptionError:
+        text = None  # what it had within is not known any more
+    value = None if text is None else from_wire({"value": text.value})["value"]
+    return {name for name in names if is_meant(field.removeprefix(PARAMS), value, {name})}
 
 
 def erase_private(data: Dataset, artifact_id: str, names: Sequence[str] | None) -> int:
