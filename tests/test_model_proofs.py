@@ -265,6 +265,48 @@ def test_a_log_that_is_not_meant_is_refused(proof: tuple[Path, str]) -> None:
         check(told, log="chainfold/oats")
 
 
+def test_a_proof_is_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may append whenever the log is looked at; the artifact was live all the time."""
+    with (
+        ArtifactRegistry(tmp_path, "wheat") as registry,
+        ArtifactRegistry(tmp_path, "wheat", actor="other") as other,
+    ):
+        other.register([0], "m:1:all", "model")
+        other.register([1], "n:1:all", "model", depends_on=["m:1:all"])
+        looked = 0
+
+        def refresh() -> None:
+            nonlocal looked
+            looked += 1
+            other.register([looked], "m:1:all", "model")
+            real()
+
+        real = registry._data.refresh
+        monkeypatch.setattr(registry._data, "refresh", refresh)
+        for _ in range(3):
+            check(json.loads(registry.model_proof("m:1:all")))
+            for found in (registry.lineage("m:1:all"), registry.descendants("m:1:all")):
+                assert [(each.registration is not None, each.is_current) for each in found] == [(True, True)]
+        assert looked >= 9
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "rolled back"])
+def test_what_never_was_visible_is_said_to_be_so(tmp_path: Path, how: str) -> None:
+    with ArtifactRegistry(tmp_path, "wheat") as registry:
+        registry.start_run()
+        registry.register([1], "m:1:all", "model")
+        if how == "rolled back":
+            registry.cleanup_failed_run()
+        else:
+            if how == "replaced":
+                registry.register([2], "m:1:all", "model")
+            registry.delete_pipeline_artifacts("m")
+            registry.end_run()
+        said = "was rolled back" if how == "rolled back" else "before it committed"
+        with pytest.raises(NotFoundError, match=rf"'m:1:all', registered at \d, is not visible.*{said}"):
+            registry.model_proof("m:1:all")
+
+
 def test_what_is_not_visible_is_not_proven(tmp_path: Path) -> None:
     with ArtifactRegistry(tmp_path, "wheat") as registry:
         with pytest.raises(NotFoundError, match="nobody"):

@@ -158,8 +158,8 @@ class Past(Lookups):
             NotFoundError: If this view knows of none.
         """
         with self._data.mutex:
-            size = self._size_at(NOW)
-            return Lineage(ancestors(self._data, self._row_of(artifact_id, size), size))
+            row, size = self._row_of(artifact_id)
+            return Lineage(ancestors(self._data, row, size))
 
     def descendants(self, artifact_id: str) -> Lineage:
         """What was made from an artifact, directly or not: its registration, then theirs, nearest first.
@@ -171,8 +171,8 @@ class Past(Lookups):
             NotFoundError: If this view knows of none.
         """
         with self._data.mutex:
-            size = self._size_at(NOW)
-            return Lineage(descendants(self._data, self._row_of(artifact_id, size), size))
+            row, size = self._row_of(artifact_id)
+            return Lineage(descendants(self._data, row, size))
 
     # inside
 
@@ -186,14 +186,19 @@ class Past(Lookups):
             raise NotFoundError(f"this view ends at {self._size}: it does not know of {when}")
         return min(size, self._size)
 
-    def _row_of(self, artifact_id: str, size: int) -> int:
+    def _row_of(self, artifact_id: str) -> tuple[int, int]:
+        """The registration that is live, or else the last, and the size as of which it is; with the mutex held.
+
+        Both are of one moment: others may append whenever the log is looked at.
+        """
         row = self._sight().row(artifact_id)
+        size = min(self._size, self._data.projections.size)
         if row is not None:
-            return row
+            return row, size
         positions = self._data.projections.visibility.positions
         for row in reversed(self._data.projections.ids.rows(artifact_id)):
             if positions[row] < size:
-                return row
+                return row, size
         raise NotFoundError(f"no artifact has, or had, the id {artifact_id!r}")
 
     def _run_numbers(self, first: int) -> range:

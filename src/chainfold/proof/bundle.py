@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from chainfold.ancestry import Relative
 from chainfold.dataset import Dataset
@@ -17,6 +17,12 @@ from chainfold.proof.prover import Prover
 
 if TYPE_CHECKING:
     from chainfold.proof.notes import PrivateKey
+
+_UNSEEN: Final = {
+    "in open run": "its run has not committed",
+    "rolled back": "its run was rolled back",
+    "withdrawn": "its run deleted it, or registered another in its place, before it committed",
+}
 
 
 def bundle(
@@ -36,8 +42,12 @@ def bundle(
     """
     known = list(relatives)
     told = [_told(data, each, size) for each in known if each.registration is not None]
-    if not told or told[0]["shown"] is None:
-        raise NotFoundError(f"artifact {known[0].artifact_id!r} is not visible: its run has not committed")
+    first = known[0].registration
+    if first is not None and first.standing in _UNSEEN:
+        raise NotFoundError(
+            f"artifact {known[0].artifact_id!r}, registered at {first.position}, is not visible as of "
+            f"position {size}: {_UNSEEN[first.standing]}"
+        )
     with Prover(data) as prover:
         text = Checkpoint(origin(data.name), size, prover.root(size)).text().decode()
         entries = {

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from chainfold.ancestry import ancestors
 from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, InvalidInputError
 from chainfold.log import Checkpoint, parse_checkpoint
@@ -55,8 +56,8 @@ class Provable(Past):
         from chainfold.proof.bundle import bundle, to_text  # noqa: PLC0415 - few ask for proofs
 
         with self._data.mutex:
-            size = self._known_size()
-            return to_text(bundle(self._data, self.lineage(artifact_id), size, key))
+            row, size = self._row_of(artifact_id)
+            return to_text(bundle(self._data, ancestors(self._data, row, size), size, key))
 
     def inclusion_proof(self, position: int) -> "Inclusion":
         """The proof that the entry at a position is in the log of this view's checkpoint.
