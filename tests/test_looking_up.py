@@ -102,6 +102,20 @@ def test_a_cycle_in_the_lineage_is_named(registry: ArtifactRegistry) -> None:
         registry.resolve_dependencies("a:1:all")
 
 
+def test_ids_that_were_registered_from_each_other_are_told_apart_by_lineage(
+    registry: ArtifactRegistry,
+) -> None:
+    """By name they are a cycle, which the error says; by registration they are none, which it points to."""
+    registry.register(1, "a:1:all", "model")
+    registry.register(2, "b:1:all", "model", depends_on=["a:1:all"])
+    registry.register(3, "a:1:all", "model", depends_on=["b:1:all"])
+    message = r"^Cycle detected: a:1:all -> b:1:all -> a:1:all, .* lineage\('a:1:all'\) gives"
+    with pytest.raises(ValueError, match=message):
+        registry.resolve_dependencies("a:1:all")
+    found = [(each.artifact_id, each.sources) for each in registry.lineage("a:1:all")]
+    assert found == [("a:1:all", [1]), ("b:1:all", [0]), ("a:1:all", [])]
+
+
 def test_aliases_and_restoring(registry: ArtifactRegistry) -> None:
     old = registry.register("old", "p:1:all", "model")
     registry.set_alias("production", "p:1:all")

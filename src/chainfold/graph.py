@@ -120,7 +120,7 @@ class DependencyGraph:
         """
         order, cycle = topological(artifact_id, self.get_dependencies)
         if cycle:
-            raise InvalidInputError(f"Cycle detected: {_spelled(cycle)}")
+            raise InvalidInputError(f"Cycle detected: {spelled(cycle)}")
         depth = self._depth(order)
         if depth > max_depth:
             raise InvalidInputError(
@@ -140,7 +140,7 @@ class DependencyGraph:
         self._dependents.setdefault(artifact_id, {})
 
 
-def _spelled(cycle: list[str]) -> str:
+def spelled(cycle: list[str]) -> str:
     """A cycle for a message: its first artifacts, and back to where it began."""
     named = cycle[:_NAMED_AT_MOST]
     if len(cycle) > len(named):

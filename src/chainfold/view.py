@@ -13,7 +13,7 @@ from chainfold.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from chainfold.graph import DependencyGraph, LineageGraph, topological
+from chainfold.graph import DependencyGraph, LineageGraph, spelled, topological
 from chainfold.history import HistoryItem, history
 from chainfold.loading import checked_bytes, load_blob
 from chainfold.lookups import path_of
@@ -228,14 +228,20 @@ class RegistryView(Provable, Tabular):
         A source that is not live is left out with a warning that names it; what it was made from in turn,
         as last registered, is followed all the same.
 
+        Ids are looked up as they are now. Where they were registered again from one another (b from a, then a
+        from b) they are a cycle that no order fits; `lineage` follows the registrations that were used.
+
         Raises:
-            InvalidInputError: If the lineage has a cycle.
+            InvalidInputError: If the ids are such a cycle.
         """
         with self._data.mutex:
             sight = self._sight()
             walk = topological(artifact_id, lambda each: self._sources(sight, each))
             if walk.cycle:
-                raise InvalidInputError(f"Cycle detected: {' > '.join([*walk.cycle, walk.cycle[0]])}")
+                raise InvalidInputError(
+                    f"Cycle detected: {spelled(walk.cycle)}, as these ids are by now. "
+                    f"lineage({artifact_id!r}) gives the registrations that were used, whatever came since"
+                )
             rows = [(each, sight.row(each)) for each in walk.order[:-1]]
             records = [self._data.record(row) for _, row in rows if row is not None]
         missing = [each for each, row in rows if row is None]
