@@ -124,6 +124,12 @@ def test_hostile_texts_do_not_break_prov(registry: ArtifactRegistry) -> None:
     assert agent.label == actor
 
 
+@pytest.mark.parametrize("make", [document, events, lambda view: statement(view, "p:1:all")])
+def test_what_is_no_view_is_told(make: Any) -> None:
+    with pytest.raises(InvalidInputError, match="takes a registry or a view of one, not NoneType"):
+        make(None)
+
+
 def test_a_missing_library_is_named(registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prov.model", None)
     with pytest.raises(MissingLibraryError, match=r"chainfold\[prov\]"):

@@ -69,6 +69,34 @@ def state(view: RegistryView) -> dict[str, Any]:
     return {record.artifact_id: record.to_dict() for record in view.iter_records()}
 
 
+def test_what_is_no_id_is_told(tmp_path: Path) -> None:
+    with ArtifactRegistry(tmp_path, "wheat") as registry:
+        registry.register([1], IDS[0], "model")
+        named: Any
+        for named in (["x"], [], {}, None, 5, b"x"):
+            asks: list[Any] = [
+                registry.history, registry.lineage, registry.descendants, registry.alias, registry.run_info,
+                registry.model_proof, registry.get_dependents, lambda each: registry.restore(each, 0),
+            ]  # fmt: skip
+            if named is not None:
+                asks += [
+                    lambda each: registry.events(run=each),
+                    lambda each: registry.events(pipeline=each),
+                    lambda each: registry.events(artifact=each),
+                ]
+            if isinstance(
+                named, list | dict
+            ):  # of these only what cannot be looked up is told: they cost much
+                asks += [registry.resolve, registry.load, registry.require, registry.as_of(1).resolve]
+            for ask in asks:
+                with pytest.raises(InvalidInputError, match=f"must be text, not {type(named).__name__}"):
+                    ask(named)
+        kinds: Any
+        for kinds in (3, [3], [None], [["x"]]):
+            with pytest.raises(InvalidInputError, match="kind of event"):
+                registry.events(kinds=kinds)
+
+
 @settings(max_examples=60)
 @given(commands, st.data())
 def test_events_are_those_that_are_asked_for(history: list[Command], data: st.DataObject) -> None:

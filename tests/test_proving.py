@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pytest
 from tests.test_log_checking import forge
 
@@ -55,6 +57,64 @@ def test_a_checkpoint_is_as_good_as_a_position(filled: Path) -> None:
         assert paths.is_included(paths.leaf_hash(line), 3, view.position, proof.path, growth.first_root)
         with pytest.raises(NotFoundError, match="has none at position 12"):
             view.inclusion_proof(12)
+
+
+def test_a_moment_may_be_a_checkpoint_or_any_whole_number(filled: Path) -> None:
+    with ArtifactRegistry(filled, "wheat") as registry:
+        kept, seven = registry.checkpoint(), registry.as_of(7).checkpoint(KEY)
+        assert [entry.position for entry in registry.events(seven, kept)] == list(range(7, 12))
+        assert registry.diff(seven, kept) == registry.diff(7, 12)
+        with pytest.raises(NotFoundError, match="this view ends at 7: it does not know of 12"):
+            registry.as_of(seven).diff(3, kept)
+        with pytest.raises(InvalidInputError, match="position 12 is later than 7"):
+            registry.diff(kept, seven)
+        registry.delete_pipeline_artifacts("p", delete_files=False)
+        assert registry.restore("p:3:all", seven).artifact_id == "p:3:all"
+        assert registry.as_of(np.int64(3)).position == 3  # type: ignore[arg-type] # numpy's are numbers, too
+        assert registry.inclusion_proof(np.int64(3)) == registry.inclusion_proof(3)  # type: ignore[arg-type]
+        changed = kept.replace("\n12\n", "\n11\n")
+        for ask in (registry.diff, registry.events, lambda text: registry.restore("p:3:all", text)):
+            with pytest.raises(CorruptionError, match="were changed since"):
+                ask(changed)
+
+
+@pytest.mark.parametrize(
+    "moment", [None, True, 1.0, [1], object(), "", "x", "\ud800", b"\xff", date(2026, 1, 1)]
+)
+def test_what_is_no_moment_is_told(filled: Path, moment: Any) -> None:
+    with ArtifactRegistry(filled, "wheat") as registry:
+        asks: list[Callable[[], object]] = [
+            lambda: registry.as_of(moment),
+            lambda: registry.diff(moment),
+            lambda: registry.events(moment),
+            lambda: registry.consistency_proof(moment),
+            lambda: registry.inclusion_proof(moment),
+            lambda: registry.restore("p:1:all", moment),
+        ]
+        for ask in asks:
+            with pytest.raises(InvalidInputError, match=r"must be a whole number, not|not a checkpoint"):
+                ask()
+
+
+@pytest.mark.parametrize("since", [0, 3, [3], [None], datetime(2026, 1, 1, tzinfo=UTC), {"x": 1}.items()])
+def test_what_nobody_can_have_kept_is_told(filled: Path, since: Any) -> None:
+    with (
+        ArtifactRegistry(filled, "wheat") as registry,
+        pytest.raises(InvalidInputError, match="a checkpoint is given as its text"),
+    ):
+        registry.verify(since=since)
+
+
+def test_keys_are_no_texts(filled: Path) -> None:
+    text: Any = "PRIVATE+KEY+x"
+    with ArtifactRegistry(filled, "wheat") as registry:
+        asks: list[Callable[[], str]] = [
+            lambda: registry.checkpoint(text),
+            lambda: registry.model_proof("p:1:all", text),
+        ]
+        for ask in asks:
+            with pytest.raises(InvalidInputError, match="must be a PrivateKey, not str"):
+                ask()
 
 
 def test_a_signed_checkpoint_is_one_too(filled: Path) -> None:

@@ -598,8 +598,15 @@ def test_what_cannot_be_asked_is_told(registry: ArtifactRegistry, tmp_path: Path
         registry.export(tmp_path / "x", "csv")
     with pytest.raises(InvalidInputError, match="there is no folder"):
         registry.export(tmp_path / "none" / "x.db")
-    with pytest.raises(InvalidInputError, match="is there already"):
+    with pytest.raises(InvalidInputError, match="is a folder: name a file in it"):
         registry.export(tmp_path, "sqlite", overwrite=True)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InvalidInputError, match="there is no folder"):
+        registry.export(tmp_path / "file" / "x.db")
+    unnamed: Any
+    for unnamed in (None, 5, b"x.sqlite", "a\0.sqlite", "\ud800.sqlite", ["x.sqlite"]):
+        with pytest.raises(InvalidInputError, match="a file is named by a text or a Path"):
+            registry.export(unnamed, "sqlite")
     assert pq.read_table(registry.export(tmp_path / "x", "parquet")).num_rows == 0
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from chainfold.errors import CorruptionError, InvalidInputError, NotFoundError, StorageError
 from chainfold.events import Entry
+from chainfold.grammar import integer
 from chainfold.log import LocalLog, LogRewoundError, time_text
 from chainfold.projections import Projections
 from chainfold.projections.merging import fingerprint
@@ -247,12 +248,15 @@ class Folded:
 
     # positions
 
-    def size_at(self, when: int | datetime) -> int:
+    def size_at(self, when: object) -> int:
         """The size of the log at a position, or at a time: after the last entry that is not later.
+
+        Args:
+            when: An int, or a datetime; all else is refused here.
 
         Raises:
             NotFoundError: If the log has not come that far.
-            InvalidInputError: If a time has no time zone.
+            InvalidInputError: If it is neither, or a time has no time zone.
         """
         with self.mutex:
             self.refresh()
@@ -260,13 +264,12 @@ class Folded:
                 if when.tzinfo is None:
                     raise InvalidInputError(f"{when} has no time zone: use e.g. datetime(..., tzinfo=UTC)")
                 return self._first_after(time_text(when))
-            if isinstance(when, bool) or not isinstance(when, int):
-                raise InvalidInputError(f"a position is an int or a datetime, not {when!r}")
-            if not 0 <= when <= self.log.size:
+            size = integer("a moment that is no datetime, and no text of a checkpoint,", when)
+            if not 0 <= size <= self.log.size:
                 raise NotFoundError(
-                    f"the log of {self.name!r} has no position {when}: positions go from 0 to {self.log.size}"
+                    f"the log of {self.name!r} has no position {size}: positions go from 0 to {self.log.size}"
                 )
-            return when
+            return size
 
     def _first_after(self, at: str) -> int:
         low, high = 0, self.log.size

@@ -32,16 +32,22 @@ def continues(path: str, prefix: str) -> bool:
 
 def whole_number(name: str, value: Any) -> int:
     """A whole number that a path can spell; numpy's become Python's."""
+    number = integer(name, value)
+    if number < 0:
+        raise InvalidInputError(f"{name} must not be negative")
+    if number >= 10**MAX_DIGITS:
+        raise InvalidInputError(f"{name} must have at most {MAX_DIGITS} digits")
+    return number
+
+
+def integer(name: str, value: Any) -> int:
+    """A number without a fraction, of either sign; numpy's become Python's, and truth values are none."""
     try:
         number: int | None = operator.index(value)
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
         raise InvalidInputError(f"{name} must be a whole number, not {type(value).__name__}")
-    if number < 0:
-        raise InvalidInputError(f"{name} must not be negative")
-    if number >= 10**MAX_DIGITS:
-        raise InvalidInputError(f"{name} must have at most {MAX_DIGITS} digits")
     return number
 
 

@@ -10,7 +10,7 @@ from chainfold.chain import OperatorChain
 from chainfold.dataset import Dataset
 from chainfold.digest import with_prefix
 from chainfold.errors import InvalidInputError
-from chainfold.grammar import continues
+from chainfold.grammar import checked_text, continues
 from chainfold.projections import NOW, Sight
 from chainfold.records import ArtifactRecord, Fold
 
@@ -113,6 +113,7 @@ class Lookups:
 
     def iter_dependents(self, artifact_id: str) -> Iterator[str]:
         """As `get_dependents`, one at a time."""
+        checked_text("an artifact's id", artifact_id)
         moment = self._moment()
 
         def rows() -> Sequence[int]:

@@ -1,6 +1,6 @@
 """What happened: the events themselves, the runs, and what differs between two moments."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -10,14 +10,15 @@ from chainfold.ancestry import Lineage, ancestors, descendants
 from chainfold.changes import Diff, diff
 from chainfold.errors import InvalidInputError, NotFoundError
 from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunCommitted
+from chainfold.grammar import checked_text
 from chainfold.history import Deletions, cause_of_end
 from chainfold.lookups import Lookups
 from chainfold.markup import card
 from chainfold.private import paths_of
 from chainfold.projections import NOW, RunState
 
-Moment = int | datetime
-"""A size of the log, or a time: the size that it had then."""
+Moment = int | datetime | str | bytes
+"""A size of the log, a time (the size that it had then), or the text of a checkpoint, signed or not."""
 _AT_ONCE: Final = 256
 """Entries that are read while others wait."""
 
@@ -71,8 +72,8 @@ class Past(Lookups):
         Those of a run, a pipeline or an artifact are found by what is indexed, not by reading all others.
 
         Args:
-            after: Only what followed this size or time.
-            until: Only what the state at this size or time includes; by default, up to this view.
+            after: Only what followed this size, time or checkpoint.
+            until: Only what the state at such a moment includes; by default, up to this view.
             kinds: Only of this kind, or of these: `artifact-registered`, `run-committed` and so on.
             run: Only of the run of this id.
             pipeline: Only registrations of this pipeline, and deletions of it as a whole that took something.
@@ -82,9 +83,13 @@ class Past(Lookups):
 
         Raises:
             NotFoundError: If the log has not come that far, or never had that run.
-            InvalidInputError: If there is no such kind, or a time has no time zone.
+            InvalidInputError: If there is no such kind, a time has no time zone, or a text is no checkpoint.
+            CorruptionError: If what was before a checkpoint has been changed since.
         """
         wanted = _kinds(kinds)
+        for name, asked in (("run", run), ("pipeline", pipeline), ("artifact", artifact)):
+            if asked is not None:
+                checked_text(name, asked)
         with self._data.mutex:
             start, stop = self._size_at(after), self._size_at(NOW if until is None else until)
             if run is not None:
@@ -117,6 +122,7 @@ class Past(Lookups):
         Raises:
             NotFoundError: If there was none of that id.
         """
+        checked_text("a run's id", run_id)
         with self._data.mutex:
             size = self._size_at(NOW)
             state = self._data.projections.runs.get(run_id)
@@ -130,17 +136,20 @@ class Past(Lookups):
         """What differs between two moments, and which events did it.
 
         Args:
-            first: The earlier size or time.
+            first: The earlier size, time or checkpoint.
             second: The later one; by default, this view.
 
         Raises:
             NotFoundError: If the log has not come that far.
-            InvalidInputError: If the first is the later one, or a time has no time zone.
+            InvalidInputError: If the first is the later one, or as in `events`.
+            CorruptionError: If what was before a checkpoint has been changed since.
         """
         with self._data.mutex:
             sizes = self._size_at(first), self._size_at(NOW if second is None else second)
             if sizes[0] > sizes[1]:
-                raise InvalidInputError(f"{first} is later than {second}: the earlier one comes first")
+                raise InvalidInputError(
+                    f"position {sizes[0]} is later than {sizes[1]}: the earlier one comes first"
+                )
             return diff(self._data, *sizes)
 
     # lineage
@@ -181,16 +190,21 @@ class Past(Lookups):
         if when == NOW:
             self._data.refresh()
             return min(self._size, self._data.projections.size)
-        size = self._data.size_at(when)
-        if isinstance(when, int) and size > self._size:
-            raise NotFoundError(f"this view ends at {self._size}: it does not know of {when}")
+        size = self._size_of(when)
+        if not isinstance(when, datetime) and size > self._size:
+            raise NotFoundError(f"this view ends at {self._size}: it does not know of {size}")
         return min(size, self._size)
 
+    def _size_of(self, when: Moment) -> int:
+        """The size that is meant. What a checkpoint says is proven first, in the room above."""
+        return self._data.size_at(when)
+
     def _row_of(self, artifact_id: str) -> tuple[int, int]:
-        """The registration that is live, or else the last, and the size as of which it is; with the mutex held.
+        """The registration that is live, or else the last, and the size as of which; with the mutex held.
 
         Both are of one moment: others may append whenever the log is looked at.
         """
+        checked_text("an artifact's id", artifact_id)
         row = self._sight().row(artifact_id)
         size = min(self._size, self._data.projections.size)
         if row is not None:
@@ -271,7 +285,10 @@ class Past(Lookups):
 
 
 def _kinds(kinds: str | Collection[str] | None) -> frozenset[str]:
-    asked = frozenset((kinds,) if isinstance(kinds, str) else kinds or ())
+    if not isinstance(kinds, str | Iterable | None):
+        raise InvalidInputError(f"kinds are the name of a kind of event, or several, not {kinds!r:.80}")
+    several = (kinds,) if isinstance(kinds, str) else kinds or ()
+    asked = frozenset(checked_text("a kind of event", each) for each in several)
     unknown = sorted(asked - KINDS)
     if unknown:
         raise InvalidInputError(f"unknown kind of event {unknown[0]!r}: use {', '.join(sorted(KINDS))}")

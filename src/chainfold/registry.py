@@ -5,7 +5,6 @@ import os
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ from chainfold.commands.running import Run, commit, reap_if_possible, roll_back,
 from chainfold.commands.taking_back import take_back, take_back_in_run
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, ConflictError, InvalidInputError, NotFoundError, RunClosedError
+from chainfold.grammar import checked_text
+from chainfold.past import Moment
 from chainfold.private import checked_names
 from chainfold.projections import Sight
-from chainfold.proof.provable import Anchor, checkpoint_of, size_of
+from chainfold.proof.provable import checkpoint_of, size_of
 from chainfold.records import ArtifactRecord
 from chainfold.storage import Files
 from chainfold.trust import Trust
@@ -84,13 +85,19 @@ class ArtifactRegistry(RegistryView, Registers, Planned):
 
     # the present
 
-    def restore(self, artifact_id: str, position: int | datetime) -> ArtifactRecord:
-        """Register again what an id named at a position or time of the past, if its blob is still there.
+    def restore(self, artifact_id: str, position: Moment) -> ArtifactRecord:
+        """Register again what an id named at a moment of the past, if its blob is still there.
+
+        Args:
+            artifact_id: The id.
+            position: The moment, as in `as_of`.
 
         Raises:
             NotFoundError: If it named nothing then, or the blob is gone or has changed.
+            InvalidInputError, CorruptionError: As `as_of`.
         """
-        size = self._data.size_at(position)
+        checked_text("an artifact's id", artifact_id)
+        size = size_of(self._data, position)
         with self._data.mutex:
             row = Sight(self._data.projections, size).row(artifact_id)
         if row is None:
@@ -331,11 +338,12 @@ class ArtifactRegistry(RegistryView, Registers, Planned):
         """
         import_manifest(self._data, manifest, Path(results_dir), self._run_id, self._private, progress)
 
-    def as_of(self, when: Anchor) -> RegistryView:
+    def as_of(self, when: Moment) -> RegistryView:
         """The registry, read only, before the entry at a position, as of a time (with zone) or a checkpoint.
 
         Raises:
             NotFoundError: If the log has not come that far.
+            InvalidInputError: If a time has no time zone, or a text is no checkpoint of this log.
             CorruptionError: If what was before the checkpoint has been changed since.
         """
         return RegistryView(self._data, size=size_of(self._data, when), pipeline_id=self.pipeline_id)
@@ -383,7 +391,9 @@ class ArtifactRegistry(RegistryView, Registers, Planned):
             if since is not None or not blobs:
                 raise InvalidInputError("since and blobs=False are about the whole log: leave artifacts out")
             return verify_artifacts(self._data, artifacts, jobs)
-        texts = [since] if isinstance(since, str | bytes) else since or ()
+        texts: Iterable[object] = () if since is None else [since]
+        if isinstance(since, Iterable) and not isinstance(since, str | bytes):
+            texts = since
         kept = [checkpoint_of(self._data, each) for each in texts]
         return (verify if blobs else verify_log)(self._data, progress, jobs, kept)
 

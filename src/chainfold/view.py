@@ -13,6 +13,7 @@ from chainfold.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from chainfold.grammar import checked_text
 from chainfold.graph import DependencyGraph, LineageGraph, spelled, topological
 from chainfold.history import HistoryItem, history
 from chainfold.loading import checked_bytes, load_blob
@@ -29,6 +30,17 @@ _MODELS: Final = (ArtifactType.MODEL, ArtifactType.META_MODEL)
 
 _REMEMBERED_BYTES: Final = 16 << 20
 """Of packed records that are remembered as answers: some 28,000."""
+
+
+def checked_view(view: object) -> "RegistryView":
+    """A view, or a registry, which is one.
+
+    Raises:
+        InvalidInputError: If it is neither.
+    """
+    if not isinstance(view, RegistryView):
+        raise InvalidInputError(f"it takes a registry or a view of one, not {type(view).__name__}")
+    return view
 
 
 class RegistryView(Provable, Tabular):
@@ -121,7 +133,11 @@ class RegistryView(Provable, Tabular):
                 or (self._answered_at != projections.size and self._size == NOW)
             ):
                 sight = self._answer_anew()
-            known = self._answers.get(artifact_id)
+            try:
+                known = self._answers.get(artifact_id)
+            except TypeError:  # nothing is asked of those that can be one: it is done very often
+                checked_text("an artifact's id", artifact_id)
+                raise
             if known is not None:
                 return unpacked(known)
             row = sight.row(artifact_id)
@@ -262,12 +278,14 @@ class RegistryView(Provable, Tabular):
 
     def history(self, artifact_id: str) -> list[HistoryItem]:
         """Every registration of an id up to this view, first to last, and what has become of each."""
+        checked_text("an artifact's id", artifact_id)
         with self._data.mutex:
             self._data.refresh()
             return history(self._data, artifact_id, self._size)
 
     def alias(self, name: str) -> str | None:
         """The id that an alias pointed to; None if it pointed nowhere."""
+        checked_text("an alias", name)
         with self._data.mutex:
             self._data.refresh()
             return self._data.projections.aliases.target(name, self._size)

@@ -14,7 +14,7 @@ from chainfold.digest import PREFIX
 from chainfold.errors import InvalidInputError, NotFoundError
 from chainfold.events import ArtifactRegistered
 from chainfold.params import to_wire
-from chainfold.view import RegistryView
+from chainfold.view import RegistryView, checked_view
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
@@ -36,9 +36,9 @@ def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
 
     Raises:
         NotFoundError: If it is not live, or its run is open: it may still be rolled back.
-        InvalidInputError: If the record has no sha256 digest, as imported ones may have.
+        InvalidInputError: If the record has no sha256 digest, as imported ones may have, or it is no view.
     """
-    as_of = getattr(view, "as_of", None)
+    as_of = getattr(checked_view(view), "as_of", None)
     view = view if as_of is None else as_of(view.position)  # one moment, whatever others append meanwhile
     record = view.resolve(artifact_id)
     if record is None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from chainfold.tables.rows import named_rows
-from chainfold.view import RegistryView
+from chainfold.view import RegistryView, checked_view
 
 _PRODUCER: Final = "urn:x-chainfold:openlineage:1"
 _SCHEMA: Final = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
@@ -37,7 +37,14 @@ def events(view: RegistryView) -> Iterator[Event]:
 
     Args:
         view: The registry, or a view of the past.
+
+    Raises:
+        InvalidInputError: If it is no view.
     """
+    return _events(checked_view(view))
+
+
+def _events(view: RegistryView) -> Iterator[Event]:
     moment = view.table_moment()
     live: set[str] = set()
     taken = [row for row in named_rows(moment, "history") if row["standing"] in _TAKEN]

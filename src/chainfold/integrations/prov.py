@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from chainfold.serializers.protocol import require
 from chainfold.tables.rows import Moment, named_rows
-from chainfold.view import RegistryView
+from chainfold.view import RegistryView, checked_view
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
@@ -33,13 +33,14 @@ def document(view: RegistryView) -> "ProvDocument":
         view: The registry, or a view of the past.
 
     Raises:
+        InvalidInputError: If it is no view.
         MissingLibraryError: Without prov: `pip install 'chainfold[prov]'`.
     """
+    moment = checked_view(view).table_moment()
     found: ProvDocument = require("prov.model", "chainfold[prov]").ProvDocument()
     found.add_namespace("chainfold", "urn:x-chainfold:")
     for kind in ("registration", "activity", "actor"):
         found.add_namespace(kind, f"urn:x-chainfold:{_local(view.dataset)}:{kind}:")
-    moment = view.table_moment()
     activities = _activities(found, moment)
     for each in named_rows(moment, "history"):
         _registration(found, each, activities)

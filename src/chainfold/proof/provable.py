@@ -1,23 +1,20 @@
 """What a view can prove to somebody who keeps nothing but a checkpoint."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chainfold.ancestry import ancestors
 from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, InvalidInputError
+from chainfold.grammar import integer
 from chainfold.log import Checkpoint, parse_checkpoint
 from chainfold.log.lines import origin
 from chainfold.log.merkle import EMPTY_ROOT
-from chainfold.past import Past
+from chainfold.past import Moment, Past
 from chainfold.projections import NOW
 
 if TYPE_CHECKING:
     from chainfold.proof.notes import PrivateKey
     from chainfold.proof.prover import Consistency, Inclusion, Prover
-
-Anchor = int | datetime | str | bytes
-"""A size, a time, or the text of a checkpoint, signed or not."""
 
 
 class Provable(Past):
@@ -32,7 +29,11 @@ class Provable(Past):
 
         Args:
             key: Sign it with this: a signed note. Its name should be one that the reader knows.
+
+        Raises:
+            InvalidInputError: If the key is no `PrivateKey`.
         """
+        _check_key(key)
         with self._data.mutex, prover_of(self._data) as prover:
             size = self._known_size()
             text = Checkpoint(origin(self._data.name), size, prover.root(size)).text().decode()
@@ -51,8 +52,10 @@ class Provable(Past):
 
         Raises:
             NotFoundError: If this view does not see the artifact.
+            InvalidInputError: If the key is no `PrivateKey`.
             CorruptionError: If the log is not what it was when it was read.
         """
+        _check_key(key)
         from chainfold.proof.bundle import bundle, to_text  # noqa: PLC0415 - few ask for proofs
 
         with self._data.mutex:
@@ -66,10 +69,11 @@ class Provable(Past):
             NotFoundError: If this view has no such entry.
             CorruptionError: If the log is not what it was when it was read.
         """
+        number = integer("a position", position)
         with self._data.mutex, prover_of(self._data) as prover:
-            return prover.inclusion(position, self._known_size())
+            return prover.inclusion(number, self._known_size())
 
-    def consistency_proof(self, since: Anchor) -> "Consistency":
+    def consistency_proof(self, since: Moment) -> "Consistency":
         """The proof that the log has only grown since an earlier moment.
 
         Args:
@@ -81,6 +85,9 @@ class Provable(Past):
         """
         with self._data.mutex, prover_of(self._data) as prover:
             return prover.consistency(size_of(self._data, since), self._known_size())
+
+    def _size_of(self, when: Moment) -> int:
+        return size_of(self._data, when)
 
     def _known_size(self) -> int:
         self._data.refresh()
@@ -94,14 +101,30 @@ def prover_of(data: Dataset) -> "Prover":
     return Prover(data)
 
 
-def checkpoint_of(data: Dataset, text: str | bytes) -> Checkpoint:
+def _check_key(key: object) -> None:
+    if key is None:
+        return
+    from chainfold.proof.notes import PrivateKey  # noqa: PLC0415 - few ask for proofs
+
+    if not isinstance(key, PrivateKey):
+        raise InvalidInputError(
+            f"key must be a PrivateKey, not {type(key).__name__}: PrivateKey.parse reads one from its text"
+        )
+
+
+def checkpoint_of(data: Dataset, text: object) -> Checkpoint:
     """The checkpoint that a text is, if it is one of a log of this name; its signatures are not looked at.
 
     Raises:
         InvalidInputError: If it is none, or one of another log.
     """
+    if not isinstance(text, str | bytes):
+        raise InvalidInputError(
+            f"a checkpoint is given as its text, not as {type(text).__name__}: only who kept it can tell "
+            f"whether anything before was changed"
+        )
     try:
-        found = parse_checkpoint(text.encode() if isinstance(text, str) else text)
+        found = parse_checkpoint(text.encode(errors="surrogatepass") if isinstance(text, str) else text)
     except CorruptionError as error:
         raise InvalidInputError(
             f"{error}; it has three lines: the log's name, a size, and a root. A time is given as a datetime"
@@ -115,7 +138,7 @@ def checkpoint_of(data: Dataset, text: str | bytes) -> Checkpoint:
     return found
 
 
-def size_of(data: Dataset, when: Anchor) -> int:
+def size_of(data: Dataset, when: Moment) -> int:
     """The size that is meant; of a checkpoint only if the log then had its root.
 
     Raises:

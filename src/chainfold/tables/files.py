@@ -1,5 +1,6 @@
 """Tables into files: whole, or not at all."""
 
+import contextlib
 import os
 import sqlite3
 import uuid
@@ -35,7 +36,7 @@ def write(
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """See `Tabular.export`."""
-    target = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    target = _named(path)
     chosen = _format(target, file_format)
     tables: tuple[TableName, ...] = TABLES if what is None else (check_table(what),)
     if what is None and chosen == "parquet":
@@ -50,6 +51,15 @@ def write(
     else:
         _put(target, aside, lambda: sqlite.write(moment, tables, aside), overwrite=overwrite)
     return target
+
+
+def _named(path: object) -> Path:
+    """The whole path of a file that can have that name."""
+    with contextlib.suppress(UnicodeEncodeError):
+        name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+        if isinstance(name, str) and b"\0" not in os.fsencode(name):
+            return Path(os.path.abspath(name))  # noqa: PTH100 - resolve() would follow links
+    raise InvalidInputError(f"a file is named by a text or a Path that the system knows, not {path!r:.100}")
 
 
 def _tell(
@@ -83,8 +93,10 @@ def _refused(target: Path, error: OSError | sqlite3.Error) -> StorageError:
 
 
 def _check_free(target: Path, *, overwrite: bool) -> None:
-    if not os.path.lexists(target.parent):
+    if not target.parent.is_dir():
         raise InvalidInputError(f"cannot write {target}: there is no folder {target.parent}")
+    if target.is_dir():
+        raise InvalidInputError(f"{target} is a folder: name a file in it")
     if os.path.lexists(target) and not (overwrite and target.is_file()):
         raise InvalidInputError(f"{target} is there already: give another name, or overwrite=True for a file")
 
