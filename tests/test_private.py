@@ -1,11 +1,13 @@
 """What is private is withheld from the log, can be erased, and everything else goes on being provable."""
 
 import contextlib
+import errno
 import json
 import os
 import pickle
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +36,7 @@ from chainfold.log import LocalLog
 from chainfold.params import normalize
 from chainfold.private import read, withhold
 from chainfold.proof.model_verifier import check
+from chainfold.storage import LocalFiles
 from chainfold.testing import Crash
 
 TEXT: Final = "Grete Hopper, ward 4711"
@@ -826,3 +829,81 @@ def test_what_was_left_before_its_entry_goes_with_an_erasure(
         with pytest.raises(NotFoundError, match="the log has nothing of"):
             registry.erase_private(ID)
         assert holders(workspace) == []
+
+
+def test_an_iterator_hands_out_nothing_that_was_erased_meanwhile(
+    workspace: Path, registry: ArtifactRegistry, other: ArtifactRegistry
+) -> None:
+    """Records are read some at a time, and what is private of each only as it is handed out."""
+    for number in range(6):
+        registry.register(
+            [1], f"p:{number}:all", "model", params={"who": TEXT}, chain_path="s1.A", private=["who"]
+        )
+    (digest,) = {record.content_hash for record in registry.get_all_records()}
+    then = registry.as_of(registry.position)
+    begun = [
+        each
+        for view in (registry, then)
+        for each in (
+            view.iter_records(), view.iter_records(newest_first=True), view.iter_chain("s1.A"),
+            view.iter_chain_prefix("s1"), view.iter_pipeline("p"), view.iter_digest(digest),
+            view.iter_artifacts_for_step("p", 1),
+        )
+    ]  # fmt: skip
+    assert [next(each).params for each in begun] == [{"who": TEXT}] * len(begun)
+    for number in range(6):
+        other.erase_private(f"p:{number}:all")
+    for each in begun:
+        rest = list(each)
+        assert [record.params for record in rest] == [{}] * 5
+        assert all(record.private["params.who"].erased_by is not None for record in rest)
+    assert holders(workspace) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere folders have no modes")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o750), (0o002, 0o770), (0o077, 0o700)])
+def test_strangers_may_not_look_into_it(workspace: Path, umask: int, mode: int) -> None:
+    """The group may as far as the umask lets it: several users may share a workspace."""
+    before = os.umask(umask)
+    try:
+        with ArtifactRegistry(workspace, "wheat") as registry:
+            say(registry)
+    finally:
+        os.umask(before)
+    (path, *_) = private_files(workspace)
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (path.parent, path.parent / "new")] == [mode, mode]
+    assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o777 & ~umask
+
+
+def test_who_may_not_read_it_is_told_so(
+    workspace: Path, registry: ArtifactRegistry, other: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models load all the same, and nothing is said to be changed or missing."""
+    say(registry)
+    size = registry.position
+
+    def closed(name: str, doing: str) -> Any:
+        real = getattr(LocalFiles, name)
+
+        def refuse(files: LocalFiles, path: Path, *more: Any) -> Any:
+            if "private" in path.parts:
+                raise StorageError.refused(doing, path, PermissionError(errno.EACCES, "Permission denied"))
+            return real(files, path, *more)
+
+        return refuse
+
+    for name, doing in (("read", "read"), ("size", "look at"), ("scan", "list"), ("remove", "remove")):
+        monkeypatch.setattr(LocalFiles, name, closed(name, doing))
+    asks: list[Callable[[], list[ArtifactRecord]]] = [lambda: [found(other)], other.get_all_records]
+    for records in asks:
+        with pytest.warns(UserWarning, match=r"left out, as this user may not read .*params.operator"):
+            (record,) = records()
+        assert (record.params, record.custom_name) == ({"n": 3}, "")
+        assert {each.erased_by for each in record.private.values()} == {None}
+    with pytest.warns(UserWarning, match="may not read"):
+        assert other.load(ID) == (1,)
+    report = other.verify()
+    assert {(each.level, each.kind) for each in report.findings} == {("error", "unread")}
+    with pytest.raises(StorageError, match="This user may not read it"):
+        other.erase_private(ID)
+    assert registry.position == size

@@ -7,9 +7,9 @@ from typing import Literal
 import msgspec
 
 from chainfold.dataset import Dataset
-from chainfold.errors import ChainfoldError, CorruptionError
+from chainfold.errors import ChainfoldError, CorruptionError, StorageError
 from chainfold.log import LogReader
-from chainfold.private import is_path, path_of, paths_of, read
+from chainfold.private import is_closed, is_path, path_of, paths_of, read
 from chainfold.projections import Projections
 from chainfold.records import ArtifactRecord
 
@@ -51,9 +51,9 @@ def withheld_wrong(data: Dataset, record: ArtifactRecord) -> list[tuple[Finding,
         name = f"its private field {field!r}, in the file {path!r},"
         try:
             text = read(data.private, path)
-        except ChainfoldError:
-            detail = f"{name} is not what was committed to"
-            found.append((Finding("error", "changed", where, detail, artifact_id), path))
+        except ChainfoldError as error:
+            kind, why = _unread(error, "is not what was committed to")
+            found.append((Finding("error", kind, where, f"{name} {why}", artifact_id), path))
             continue
         if text is None:
             detail = f"{name} is not there, and no event erased it"
@@ -67,7 +67,13 @@ def withheld_findings(
     data: Dataset, log: LogReader, projections: Projections, told: set[str]
 ) -> Iterator[Finding]:
     """What lies among the private files that should not, but for those that were told of already."""
-    paths = [path for path, _ in sorted(data.private.scan()) if is_path(path) and path not in told]
+    try:
+        paths = [path for path, _ in sorted(data.private.scan()) if is_path(path) and path not in told]
+    except StorageError as error:
+        if not is_closed(error):
+            raise
+        yield Finding("error", "unread", "private", "may not be read by this user")
+        return
     if not paths:
         return
     with contextlib.suppress(ChainfoldError):  # it has been told
@@ -77,6 +83,11 @@ def withheld_findings(
         finding = _odd(data, projections, path, own)
         if finding is not None and data.private.size(path) is not None:  # it may have been going just now
             yield finding
+
+
+def _unread(error: ChainfoldError, otherwise: str) -> tuple[str, str]:
+    """The kind of a finding on a private file that was not read, and the rest of its sentence."""
+    return ("unread", "may not be read by this user") if is_closed(error) else ("changed", otherwise)
 
 
 def _odd(data: Dataset, projections: Projections, path: str, own: set[int]) -> Finding | None:
@@ -90,8 +101,9 @@ def _odd(data: Dataset, projections: Projections, path: str, own: set[int]) -> F
         return Finding("error", "not-erased", where, detail)
     try:
         text = read(data.private, path)
-    except ChainfoldError:
-        return Finding("error", "changed", where, "is not what its name commits to")
+    except ChainfoldError as error:
+        kind, why = _unread(error, "is not what its name commits to")
+        return Finding("error", kind, where, why)
     if text is None:
         return None
     rows = projections.ids.rows(text.artifact_id)

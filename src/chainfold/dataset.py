@@ -105,7 +105,7 @@ class Dataset(Folded):
         self.blobs = BlobStore(binaries, self.folder / "aside", self.files)
         self.details = BlobStore(self.folder / "details", self.folder / "aside", self.files)
         private = self.folder / "private"
-        self.private = BlobStore(private, private / NEW, self.files)
+        self.private = BlobStore(private, private / NEW, self.files, private=True)
         self._lock = self.files.lock(self.folder / "lock")
         self._depth = 0
         self._prepared = False
@@ -321,14 +321,30 @@ class Dataset(Folded):
 
     def whole(self, row: int) -> Decoded:
         """As `record`, and packed if it can be."""
+        decoded = self._sealed(row)
+        if decoded.packed is None and decoded.record.private:
+            self._reveal(decoded.record)  # and nothing of it is kept: others may erase it
+        return decoded
+
+    def sealed(self, row: int) -> ArtifactRecord:
+        """As `record`, without what is private of it."""
+        return self._sealed(row).record
+
+    def _sealed(self, row: int) -> Decoded:
         decoded = self.projections.source.taken(row)
         if decoded.packed is None:
             self._complete(decoded.record, decoded.details)
-            if decoded.record.private:
-                self._reveal(decoded.record)  # and nothing of it is kept: others may erase it
-            elif decoded.details:
+            if decoded.details and not decoded.record.private:
                 self.projections.source.keep_whole(row, decoded.record)
         return decoded
+
+    def unseal(self, record: ArtifactRecord) -> None:
+        """Put back what is private of a record that was decoded a while ago, unless it was erased since."""
+        if record.private:
+            with self.mutex:
+                if self.is_in_doubt or self.log.has_news():
+                    self.refresh()
+                self._reveal(record)
 
     def decode(self, line: bytes) -> ArtifactRecord:
         """The record of a line that registers one; without what is withheld from the log.
@@ -352,10 +368,17 @@ class Dataset(Folded):
 
     def _reveal(self, record: ArtifactRecord) -> None:
         """Put back what was withheld from the log and was not erased."""
-        missing = reveal(self.private, record, self.projections.erasures.erased_at)
+        missing, closed = reveal(self.private, record, self.projections.erasures.erased_at)
         if missing and self.log.has_news():  # perhaps it has been erased since
             self.refresh()
-            missing = reveal(self.private, record, self.projections.erasures.erased_at)
+            missing, closed = reveal(self.private, record, self.projections.erasures.erased_at)
+        if closed:
+            warnings.warn(
+                f"private fields of {record.artifact_id!r} are left out, as this user may not read "
+                f"{self.private.folder}: {', '.join(closed)}",
+                UserWarning,
+                stacklevel=5,
+            )
         if missing:
             warnings.warn(
                 f"private fields of {record.artifact_id!r} are missing, and no event erased them: "

@@ -108,11 +108,14 @@ class StorageError(ChainfoldError, OSError):
     def refused(cls, doing: str, path: object, error: OSError) -> "StorageError":
         """Say what was tried on which file, why the system refused, and what helps."""
         advice = _ADVICE.get(error.errno or 0, "")
+        if doing in _READING and error.errno in (errno.EACCES, errno.EPERM):
+            advice = ". This user may not read it: ask its owner"
         refusal = cls(f"cannot {doing} {path}: {error.strerror or error}{advice}")
         refusal.errno = error.errno
         return refusal
 
 
+_READING = ("read", "look at", "list", "map")
 _ADVICE = {
     errno.ELOOP: ". It is a link, and what belongs to a workspace is never read or written through one",
     errno.EROFS: ". The storage is read-only: reading works, writing needs a writable workspace",

@@ -162,7 +162,13 @@ class Lookups:
             start += _AT_ONCE
 
     def _stream(self, moment: _Moment, rows: Callable[[], Sequence[int]]) -> Iterator[ArtifactRecord]:
-        return self._live(moment, rows, self._data.record)
+        return self._unsealed(self._live(moment, rows, self._data.sealed))
+
+    def _unsealed(self, records: Iterable[ArtifactRecord]) -> Iterator[ArtifactRecord]:
+        """Records with what is private of them, each read as it is handed out: it may be erased any time."""
+        for record in records:
+            self._data.unseal(record)
+            yield record
 
     def _of_chain(self, moment: _Moment, path: str) -> Iterator[ArtifactRecord]:
         """The records of one chain by fold, then by registration; where many share it, none are held."""
@@ -171,9 +177,11 @@ class Lookups:
             self._data.settle()
             few = len(rows()) <= _AT_ONCE
         if few:
-            yield from sorted(self._stream(moment, rows), key=lambda record: fold_order(record.fold_id))
+            found = self._live(moment, rows, self._data.sealed)
+            yield from self._unsealed(sorted(found, key=lambda record: fold_order(record.fold_id)))
             return
-        for fold in sorted({record.fold_id for record in self._stream(moment, rows)}, key=fold_order):
+        folds = {record.fold_id for record in self._live(moment, rows, self._data.sealed)}
+        for fold in sorted(folds, key=fold_order):
             yield from self._stream(moment, partial(self._rows_of_fold, path, fold))
 
     def _rows_of_chain(self, path: str) -> Sequence[int]:

@@ -6,6 +6,7 @@ salt in the file is unknown, and can be shown to be of no other value. No two re
 """
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,7 +16,7 @@ import msgspec
 
 from chainfold.blobs import BlobStore
 from chainfold.digest import digest_of, short
-from chainfold.errors import CorruptionError, InvalidInputError, StorageError
+from chainfold.errors import ChainfoldError, CorruptionError, InvalidInputError, StorageError
 from chainfold.events import check_depth
 from chainfold.params import from_wire, to_wire
 from chainfold.records import CUSTOM_NAME, PARAMS, ArtifactRecord, Withheld
@@ -222,7 +223,9 @@ def clear_new(store: BlobStore) -> None:
     store.clear_aside(float("-inf"))
 
 
-def reveal(store: BlobStore, record: ArtifactRecord, erased_at: Callable[[str], int | None]) -> list[str]:
+def reveal(
+    store: BlobStore, record: ArtifactRecord, erased_at: Callable[[str], int | None]
+) -> tuple[list[str], list[str]]:
     """Put back what was withheld from a record, as far as it was not erased.
 
     Args:
@@ -231,19 +234,25 @@ def reveal(store: BlobStore, record: ArtifactRecord, erased_at: Callable[[str], 
         erased_at: The position of the event that erased a file, or None.
 
     Returns:
-        The fields whose files are missing, though no event took them.
+        The fields whose files are missing, though no event took them; and those that this user may not read.
 
     Raises:
         CorruptionError: If a file is not what was committed to.
     """
-    missing = []
+    missing, closed = [], []
     for field, withheld in record.private.items():
         path = path_of(record.artifact_id, withheld.commitment)
         position = erased_at(path)
         record.private[field] = Withheld(withheld.commitment, position)
         if position is not None:
             continue
-        found = read(store, path)
+        try:
+            found = read(store, path)
+        except StorageError as error:
+            if not is_closed(error):
+                raise
+            closed.append(field)
+            continue
         if found is None:
             missing.append(field)
             continue
@@ -252,7 +261,12 @@ def reveal(store: BlobStore, record: ArtifactRecord, erased_at: Callable[[str], 
                 f"the private field {field!r} of {record.artifact_id!r} in {store.folder / path} is another's"
             )
         _put(record, field, from_wire({"value": found.value})["value"])
-    return missing
+    return missing, closed
+
+
+def is_closed(error: ChainfoldError) -> bool:
+    """Whether the system does not let this user read what is private: the folder is not for everybody."""
+    return isinstance(error, StorageError) and error.errno in (errno.EACCES, errno.EPERM)
 
 
 def _put(record: ArtifactRecord, field: str, value: Any) -> None:

@@ -54,11 +54,11 @@ def segment_names_not_synced() -> None:
 def folders_not_made_durably() -> None:
     """Everything is durable but the folder that it is in."""
 
-    def make_folder(self: LocalFiles, folder: Path) -> None:
+    def make_folder(self: LocalFiles, folder: Path, *, private: bool = False) -> None:
         real = durable.sync_folder
         _plant(durable, "sync_folder", lambda _: None)
         try:
-            _MAKE_FOLDER(self, folder)
+            _MAKE_FOLDER(self, folder, private=private)
         finally:
             _plant(durable, "sync_folder", real)
 

@@ -27,12 +27,15 @@ class BlobStore:
         folder: Where they are.
         aside: Where they are written before they get their name; on the same file system.
         files: The storage.
+        private: Whether these are for the owner and the group of the folders only, where the system tells
+            such apart.
     """
 
-    def __init__(self, folder: Path, aside: Path, files: Files) -> None:
+    def __init__(self, folder: Path, aside: Path, files: Files, *, private: bool = False) -> None:
         self.folder = folder
         self._aside = aside
         self._files = files
+        self._private = private
         self._kept: set[str] = set()
         self._made: set[Path] = set()
         self._lately: dict[str, Path] = {}
@@ -119,7 +122,7 @@ class BlobStore:
         try:
             self._files.write_new(aside, data, sync=sync)
         except FileNotFoundError:
-            self._files.make_folder(self._aside)
+            self._files.make_folder(self._aside, private=self._private)
             self._files.write_new(aside, data, sync=sync)
         return aside
 
@@ -133,12 +136,12 @@ class BlobStore:
         target = self._inside(path)
         folder = self.folder if path in self._lately else target.parent
         if folder not in self._made:
-            self._files.make_folder(folder)
+            self._files.make_folder(folder, private=self._private)
             self._made.add(folder)
         try:
             self._files.rename(aside, target)
         except FileNotFoundError:  # the folder was removed since
-            self._files.make_folder(folder)
+            self._files.make_folder(folder, private=self._private)
             self._files.rename(aside, target)
 
     def put(self, path: str, data: bytes) -> None:

@@ -27,6 +27,8 @@ _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _MANY_FILES = 32
 """From this many files on they are synced by several threads: the disk takes what waits for it in one go."""
 _THREADS = 8
+_ANYBODY, _GROUP_ONLY = 0o777, 0o770
+"""Who may look into a folder, as far as the process's umask lets them. Windows goes by other means."""
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -269,9 +271,10 @@ class LocalFiles:
         with explained("look at", folder):
             return folder.is_dir()
 
-    def make_folder(self, folder: Path) -> None:
+    def make_folder(self, folder: Path, *, private: bool = False) -> None:
         """Create a folder and its parents, durably; what another has made is made durable too, once.
 
+        A private one that is there already stays as open as its owner has made it.
         A folder gets nothing in it before its own name is durable: so of what is there, only that name can be
         in doubt.
         """
@@ -279,9 +282,9 @@ class LocalFiles:
             return
         was_there = self.has_folder(folder)
         if not was_there:
-            self.make_folder(folder.parent)
+            self.make_folder(folder.parent, private=private)
         with explained("create folder", folder):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(_GROUP_ONLY if private else _ANYBODY, exist_ok=True)
             try:
                 durable.sync_folder(folder.parent)
             except PermissionError:

@@ -124,8 +124,8 @@ class Files(Protocol):
     def has_folder(self, folder: Path) -> bool:
         """Whether a folder is there."""
 
-    def make_folder(self, folder: Path) -> None:
-        """Create a folder and its parents, durably.
+    def make_folder(self, folder: Path, *, private: bool = False) -> None:
+        """Create a folder and its parents, durably; what is private is for its owner and group only.
 
         One that is there may be the work of a process that has not made it durable yet, or that died before:
         it is durable too when this returns.

@@ -83,7 +83,7 @@ class ReadOnlyFiles:
         """Refuse."""
         _refuse("remove", path)
 
-    def make_folder(self, folder: Path) -> None:
+    def make_folder(self, folder: Path, *, private: bool = False) -> None:  # noqa: ARG002 - as above
         """Refuse."""
         _refuse("make the folder", folder)
 

@@ -132,12 +132,12 @@ class FaultyFiles:
         """Whether a folder is there."""
         return self.look(lambda: self.inner.has_folder(folder))
 
-    def make_folder(self, folder: Path) -> None:
+    def make_folder(self, folder: Path, *, private: bool = False) -> None:
         """Create a folder; if it is there that is no operation."""
         if self.has_folder(folder):
-            self.look(lambda: self.inner.make_folder(folder))
+            self.look(lambda: self.inner.make_folder(folder, private=private))
         else:
-            self.do("make folder", folder, lambda: self.inner.make_folder(folder))
+            self.do("make folder", folder, lambda: self.inner.make_folder(folder, private=private))
 
     def sync(self, paths: Iterable[Path]) -> None:
         """Make files durable: half of it is half of them."""

@@ -139,7 +139,7 @@ class MemoryFiles:
                 return False
             return True
 
-    def make_folder(self, folder: Path) -> None:
+    def make_folder(self, folder: Path, *, private: bool = False) -> None:  # noqa: ARG002 - nobody else is here
         """Create a folder and its parents, durably; what another has made too, the first time."""
         with self.alive("create folder", folder):
             parts = _parts(folder)
