@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import sqlite3
 import sys
+import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
@@ -556,6 +558,37 @@ def test_a_file_is_whole_or_not_there(
     assert target.read_bytes() == first
     fill(registry, 21)
     assert registry.export(target, overwrite=True).read_bytes() != first
+
+
+def test_what_killed_exports_left_goes_with_the_next(
+    registry: ArtifactRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that nobody writes to any more, and nothing else."""
+    begun: list[str] = []
+
+    def die(_: Any, __: Any, path: Path) -> None:
+        begun.append(path.name)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("chainfold.tables.sqlite.write", die)
+        registry.export(tmp_path / "x.db")
+    day = 86_400
+    ages = {
+        begun[0]: day + 60,
+        f".chainfold-{'b' * 32}.partial": day - 600,
+        f".chainfold-{'a' * 31}.partial": day + 60,
+        f".chainfold-{'a' * 32}.partial.txt": day + 60,
+        "mine.partial": day + 60,
+    }
+    for name, age in ages.items():
+        (tmp_path / name).write_bytes(b"left")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    (tmp_path / f".chainfold-{'c' * 32}.partial").mkdir()
+    registry.export(tmp_path / "x.db")
+    left = {each.name for each in tmp_path.iterdir()} & ages.keys()
+    assert left == set(list(ages)[1:])
+    assert (tmp_path / f".chainfold-{'c' * 32}.partial").is_dir()
 
 
 def test_a_file_that_came_meanwhile_is_left_alone(

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 import uuid
 from collections.abc import Callable
@@ -24,6 +25,9 @@ _FORMATS: Final[dict[str, FileFormat]] = {
     ".db": "sqlite",
 }
 _FILES: Final = LocalFiles()
+_PARTIAL: Final = re.compile(r"\.chainfold-[0-9a-f]{32}\.partial")
+_ABANDONED_SECONDS: Final = 86_400
+"""Age from which what has no name yet is taken to be left by a process that was killed: a living one writes."""
 
 
 def write(
@@ -44,6 +48,7 @@ def write(
     _check_free(target, overwrite=overwrite)
     if progress is not None:
         moment = moment._replace(told=partial(_tell, progress, tables, moment.size))
+    _clear_abandoned(target.parent)
     aside = target.with_name(f".chainfold-{uuid.uuid4().hex}.partial")
     if chosen == "parquet":
         (table,) = tables
@@ -84,6 +89,15 @@ def _put(target: Path, aside: Path, make: Callable[[], None], *, overwrite: bool
         _FILES.sync_folder(target.parent)
     finally:
         _FILES.remove(aside)
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Remove what exports left that were killed; what the system refuses stays, and hinders nobody."""
+    with contextlib.suppress(OSError):
+        for path in [each for each in folder.iterdir() if _PARTIAL.fullmatch(each.name)]:
+            age = _FILES.age(path)
+            if age is not None and age > _ABANDONED_SECONDS and not path.is_dir():
+                _FILES.remove(path)
 
 
 def _refused(target: Path, error: OSError | sqlite3.Error) -> StorageError:
