@@ -226,10 +226,23 @@ def _erase(
 
 
 def _remove(data: Dataset, paths: Sequence[str]) -> None:
-    """Remove files; that is durable when this returns: a power cut must not bring them back."""
-    gone = [path for path in paths if data.private.remove(path)]
-    if gone:
-        data.private.sync_names(gone)
+    """Remove files of what is erased, or was never registered; durably: a power cut must not bring them back.
+
+    Raises:
+        StorageError: If the system refuses; the message says how things stand then.
+    """
+    try:
+        gone = [path for path in paths if data.private.remove(path)]
+        if gone:
+            data.private.sync_names(gone)
+    except StorageError as error:
+        refusal = StorageError(
+            f"what was private is logged as erased, or in no entry, and is not read any more, but its text is "
+            f"still on the disk: "
+            f"{error}. When files in {data.private.folder} can be removed, call erase_private again"
+        )
+        refusal.errno = error.errno
+        raise refusal from error
 
 
 def _clear(data: Dataset, paths: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ _FORMATS: Final[dict[str, FileFormat]] = {
 _FILES: Final = LocalFiles()
 _PARTIAL: Final = re.compile(r"\.chainfold-[0-9a-f]{32}\.partial")
 _ABANDONED_SECONDS: Final = 86_400
-"""Age from which what has no name yet is taken to be left by a process that was killed: a living one writes."""
+"""Age from which what has no name yet is taken to be left by a process that was killed."""
 
 
 def write(
