@@ -14,7 +14,7 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 from openlineage.client import event_v2, serde
 from openlineage.client.generated import dataset_version_dataset, lifecycle_state_change_dataset, parent_run
-from prov.model import ProvDocument
+from prov.model import ProvDocument, ProvEntity
 
 from chainfold import ArtifactRegistry, InvalidInputError, NotFoundError, RegistryView
 from chainfold.events import ArtifactRegistered
@@ -306,5 +306,17 @@ def test_nothing_is_stated_of_what_may_be_rolled_back_and_imports_are_called_so(
         manifest = registry.export_to_manifest()
     with ArtifactRegistry(tmp_path / "two", "wheat") as registry:
         registry.import_from_manifest(manifest, tmp_path / "one")
+        registry.register([2], "p:2:all", "model", depends_on=["p:1:all"])
+        registry.register([3], "p:3:all", "model", depends_on=["p:2:all"])
         stated = statement(registry, "p:1:all")
         assert stated["predicate"]["buildDefinition"]["buildType"] == IMPORT
+        of_third = statement(registry, "p:3:all")["predicate"]["buildDefinition"]
+        assert of_third["buildType"] == BUILD
+        assert [each["annotations"]["imported"] for each in of_third["resolvedDependencies"]] == [False, True]
+        facets = [
+            each["facets"]["chainfold_record"] for event in events(registry) for each in event["outputs"]
+        ]
+        assert [each["imported"] for each in facets] == [True, False, False]
+        entities = read(registry).get_records(ProvEntity)
+        told = {str(each.identifier): each.get_attribute("chainfold:imported") for each in entities}
+        assert told == {"registration:1": {True}, "registration:3": {False}, "registration:4": {False}}

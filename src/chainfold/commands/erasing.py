@@ -237,9 +237,8 @@ def _remove(data: Dataset, paths: Sequence[str]) -> None:
             data.private.sync_names(gone)
     except StorageError as error:
         refusal = StorageError(
-            f"what was private is logged as erased, or in no entry, and is not read any more, but its text is "
-            f"still on the disk: "
-            f"{error}. When files in {data.private.folder} can be removed, call erase_private again"
+            f"what was private is logged as erased, or in no entry, and is not read any more, but its text "
+            f"is still on the disk: {error}. When files in {data.private.folder} can be removed, call erase_private again"
         )
         refusal.errno = error.errno
         raise refusal from error

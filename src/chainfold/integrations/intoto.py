@@ -12,7 +12,7 @@ from urllib.parse import quote
 from chainfold.ancestry import Relative
 from chainfold.digest import PREFIX
 from chainfold.errors import InvalidInputError, NotFoundError
-from chainfold.events import ArtifactRegistered
+from chainfold.events import ArtifactRegistered, Entry
 from chainfold.params import to_wire
 from chainfold.view import RegistryView, checked_view
 
@@ -47,7 +47,6 @@ def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
     registration = itself.registration
     assert registration is not None  # noqa: S101 - it is live
     (entry,) = view.events(registration.position, registration.position + 1)
-    is_imported = isinstance(entry.event, ArtifactRegistered) and entry.event.imported
     told = record.without_private()
     metadata = {"finishedOn": entry.at}
     if registration.run is not None:
@@ -58,7 +57,7 @@ def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
         "predicateType": PROVENANCE,
         "predicate": {
             "buildDefinition": {
-                "buildType": IMPORT if is_imported else BUILD,
+                "buildType": IMPORT if _is_imported(entry) else BUILD,
                 "externalParameters": {
                     "artifact_id": artifact_id,
                     "artifact_type": told.artifact_type.value,
@@ -86,10 +85,20 @@ def _source(view: RegistryView, relative: Relative) -> dict[str, Any]:
     if registration is None:
         return found
     record = registration.record
-    annotations = {"position": registration.position, "standing": registration.standing}
+    (entry,) = view.events(registration.position, registration.position + 1)
+    annotations = {
+        "position": registration.position,
+        "standing": registration.standing,
+        "imported": _is_imported(entry),
+    }
     if _HEX.fullmatch(record.content_hash.removeprefix(PREFIX)):
         found["digest"] = _digest(record.content_hash)
     return {**found, "name": record.path, "annotations": annotations}
+
+
+def _is_imported(entry: Entry) -> bool:
+    """Whether a manifest brought it: nobody has compared the digest with bytes."""
+    return isinstance(entry.event, ArtifactRegistered) and entry.event.imported
 
 
 def _digest(content_hash: str) -> dict[str, str]:

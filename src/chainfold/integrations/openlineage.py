@@ -22,7 +22,7 @@ _TAKEN: Final = frozenset({"deleted", "purged"})
 _ENDED: Final = {"rolled back": "ABORT", "withdrawn": "ABORT"}
 _TOLD: Final = (
     "artifact_type", "class_name", "chain_path", "pipeline_id", "step_index", "fold_id", "content_hash",
-    "size_bytes", "format", "format_version", "params", "actor", "standing",
+    "size_bytes", "format", "format_version", "params", "actor", "standing", "imported",
 )  # fmt: skip
 """What the facet of a registration says of it."""
 

@@ -19,6 +19,7 @@ _TOLD: Final = (
     "content_hash",
     "size_bytes",
     "standing",
+    "imported",
     "params",
 )
 """What an entity says of its registration."""
