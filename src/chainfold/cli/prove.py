@@ -72,7 +72,8 @@ def prove(
     """Prove what an artifact is and was made from, in one file that is checked offline.
 
     ID may be an alias or a digest, too. The proof has the registration of the artifact and of all that it was
-    made from, what has become of each, and the hashes from these to the checkpoint as of --at. It needs
+    made from, what has become of each, and the hashes from these to the checkpoint as of --at; it says itself
+    what it does not prove: above all, that nothing else happened. It needs
     neither chainfold nor a network to be checked: python -m chainfold.proof.model_verifier proof.json
     --checkpoint kept.txt, or with --key. With --entry or --since it prints the hashes of an inclusion or
     a consistency proof (RFC 9162), as hex.

@@ -238,7 +238,8 @@ def _remove(data: Dataset, paths: Sequence[str]) -> None:
     except StorageError as error:
         refusal = StorageError(
             f"what was private is logged as erased, or in no entry, and is not read any more, but its text "
-            f"is still on the disk: {error}. When files in {data.private.folder} can be removed, call erase_private again"
+            f"is still on the disk: {error}. When files in {data.private.folder} can be removed, call "
+            f"erase_private again"
         )
         refusal.errno = error.errno
         raise refusal from error

@@ -25,7 +25,7 @@ HASH = re.compile(r"[0-9a-f]{64}")
 NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 BOUND = (
     "The entries below are, byte for byte, in the log that the checkpoint commits to, each at its position.",
-    "They register the artifact and all its sources, directly or not, under the names that it was made from.",
+    "They register the artifact, and its sources with a position, by the names that it was made from.",
     "A source without a position is named only: nothing else is said of it.",
     "Each registration has the digest of the bytes that were registered, unless it was imported.",
     "An entry that is named as `shown` can have made it visible: the registration, or the commit of its run.",
@@ -85,7 +85,8 @@ def check(
         entries = proof["entries"]
         return found + [_check_file(told, entries, files) for told in proof["registrations"] if files]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-        raise NotProvenError(f"this is no proof of the form that is known: {error!r:.200}") from error
+        why = f"{error!s:.80} is not in it" if isinstance(error, KeyError) else "a part of it is no such part"
+        raise NotProvenError(f"this is no proof of the form that is known: {why}") from error
 
 
 def _check(proof: Any, key: tuple[str, bytes, Any] | None, kept: str | None, log: str | None) -> list[str]:
@@ -342,7 +343,7 @@ def _sentence(told: Json, entries: dict[int, Json]) -> str:
     if told["shown"] is None:
         text += "; that others ever saw it is not in the proof"
     if cause is not None:
-        text += f"; it was ended by {entries[cause]['kind']} {_by(entries[cause])}"
+        text += f"; it can have been ended by {entries[cause]['kind']} {_by(entries[cause])}"
         if told["ended"] != cause:
             text += f", which took effect {_by(entries[told['ended']])}"
     return text

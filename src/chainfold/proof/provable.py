@@ -40,10 +40,11 @@ class Provable(Past):
         return text if key is None else key.signed(text)
 
     def model_proof(self, artifact_id: str, key: "PrivateKey | None" = None) -> str:
-        """One file that proves what a model is and came from, against this view's checkpoint; its text.
+        """One file about what a model is and came from, proven against this view's checkpoint; its text.
 
         It has the registration of the artifact and of all that it was made from, what has happened to each
-        since, and the proofs that all of this is in the log. It says itself what it does not prove.
+        since, and the proofs that all of this is in the log. It says itself what that proves and what not:
+        above all not that nothing else happened, as only who has the whole log can tell.
         `python -m chainfold.proof.model_verifier` checks it; that file needs nothing of chainfold.
 
         Args:
