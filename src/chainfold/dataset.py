@@ -340,11 +340,10 @@ class Dataset(Folded):
 
     def unseal(self, record: ArtifactRecord) -> None:
         """Put back what is private of a record that was decoded a while ago, unless it was erased since."""
-        if record.private:
-            with self.mutex:
-                if self.is_in_doubt or self.log.has_news():
-                    self.refresh()
-                self._reveal(record)
+        with self.mutex:
+            if self.is_in_doubt or self.log.has_news():
+                self.refresh()
+            self._reveal(record)
 
     def decode(self, line: bytes) -> ArtifactRecord:
         """The record of a line that registers one; without what is withheld from the log.

@@ -167,7 +167,8 @@ class Lookups:
     def _unsealed(self, records: Iterable[ArtifactRecord]) -> Iterator[ArtifactRecord]:
         """Records with what is private of them, each read as it is handed out: it may be erased any time."""
         for record in records:
-            self._data.unseal(record)
+            if record.private:
+                self._data.unseal(record)
             yield record
 
     def _of_chain(self, moment: _Moment, path: str) -> Iterator[ArtifactRecord]:
