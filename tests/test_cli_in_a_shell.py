@@ -63,9 +63,12 @@ class TestHostileNames:
     def test_ids(self, registry: ArtifactRegistry) -> None:
         for name in self.NAMES:
             registry.register([name], name, "model", params={"x": "\x1b[31mred\r\n"}, custom_name="b\u202ead")
-        for arguments in (("ls", "-l"), ("ls", "-q"), ("log", "-l"), ("ls", "--format", "csv"), ("du",)):
+        for arguments in (("ls", "-l"), ("log", "-l"), ("du",)):
             text = chainfold(*arguments).stdout
             assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+        for shape in ("quiet", "csv"):
+            text = chainfold("ls", "--format", shape).stdout
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
         assert [each["artifact_id"] for each in as_json("ls")["items"]] == list(self.NAMES)
         assert chainfold("ls", "--format", "json").stdout.isascii()
         for name in self.NAMES:
@@ -74,6 +77,25 @@ class TestHostileNames:
             assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", result.stdout)
         rows = list(csv.reader(io.StringIO(chainfold("ls", "--format", "csv").stdout)))
         assert [row[0][0] for row in rows[1:3]] == ["'", "'"]
+
+    def test_ids_in_a_pipe_are_taken_back(self, registry: ArtifactRegistry) -> None:
+        for name in self.NAMES:
+            registry.register([name], name, "model")
+        ids = chainfold("ls", "-q").stdout
+        assert ids.split("\n") == [*self.NAMES, ""]
+        assert chainfold("show", "-q", "-", text=ids).stdout == ids
+        rows = list(csv.reader(io.StringIO(chainfold("ls", "--format", "csv").stdout)))
+        assert [row[0].removeprefix("'") for row in rows[1:]] == [
+            name.removeprefix("'") for name in self.NAMES
+        ]
+
+    @pytest.mark.parametrize("shape", ["quiet", "csv"])
+    def test_ids_on_a_terminal_are_escaped(
+        self, shape: str, registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        registry.register([1], "a\u202eb:0:all", "model")
+        monkeypatch.setattr("chainfold.cli.printing.is_terminal", lambda: True)
+        assert "\na\\u202eb:0:all" in "\n" + chainfold("ls", "--format", shape).stdout
 
     @given(name=st.text(max_size=20))
     def test_any_text_is_a_name_that_may_not_be_there(

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import click
 
+from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Place, Reading, placed
-from chainfold.cli.printing import Column, Printer
+from chainfold.cli.printing import Printer
 from chainfold.errors import NotFoundError
 
 
@@ -87,10 +88,15 @@ def _print(printer: Printer, aliases: list[_Alias], empty: str = "") -> None:
         "aliases/1",
         aliases,
         [
-            Column("alias", lambda each: each.alias),
-            Column("id", lambda each: each.artifact_id, lambda each: each.artifact_id or "(nothing)"),
+            Column("alias", lambda each: each.alias, cut="middle"),
+            Column(
+                "id",
+                lambda each: each.artifact_id,
+                lambda each: each.artifact_id or "(nothing)",
+                cut="middle",
+            ),
             Column("standing", lambda each: "" if each.live or each.artifact_id is None else "not live"),
-            Column("before", lambda each: each.before),
+            Column("before", lambda each: each.before, spare=1, cut="middle"),
         ],
         as_json=_Alias._asdict,
         id_of=lambda each: each.artifact_id or "",

@@ -102,9 +102,8 @@ def _tell(printer: Printer, text: str, output: Path | None, position: int) -> No
     if output is None:
         printer.raw(text)
     else:
-        printer.note(
-            f"{output} commits to the first {position:,} entries: keep it where nobody can change it"
-        )
+        entries = "entry" if position == 1 else f"{position:,} entries"
+        printer.note(f"{output} commits to the first {entries}: keep it where nobody can change it")
 
 
 def _tell_key(printer: Printer, public: str, made: Path | None) -> None:

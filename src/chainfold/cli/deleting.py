@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from chainfold.cli.columns import Column
 from chainfold.cli.failing import tell
 from chainfold.cli.interrupting import held_back
 from chainfold.cli.opening import Place, changing, long_option
-from chainfold.cli.printing import Column, Printer
+from chainfold.cli.printing import Printer
 from chainfold.cli.progress import progress
 from chainfold.cli.units import counted, size_text
 from chainfold.errors import ConflictError, DependentsError
@@ -223,8 +224,8 @@ def _tell_some(printer: Printer, title: str, items: list[_Item]) -> None:
     shown = items if printer.is_long else items[:_SHOWN]
     printer.rows(
         [
-            Column(title, lambda item: item.name, cut=True),
-            Column("field", lambda item: item.field, spare=1, cut=True),
+            Column(title, lambda item: item.name, cut="middle"),
+            Column("field", lambda item: item.field, spare=1, cut="end"),
             Column("registered", _registered, spare=2),
             Column("size", _size, _size, right=True),
         ],

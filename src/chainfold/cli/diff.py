@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.moments import parse_moment
 from chainfold.cli.naming import find_id
 from chainfold.cli.opening import Reading, reading
-from chainfold.cli.printing import Column, Printer, flat
+from chainfold.cli.plain import quoted
+from chainfold.cli.printing import Printer, flat
+from chainfold.cli.units import counted
 from chainfold.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -85,26 +88,27 @@ def _fields(struct: Any) -> dict[str, Any]:
 
 def _tell(printer: Printer, found: "Diff") -> None:
     for change in found.changes:
+        name = quoted(change.artifact_id)
         if change.before is None:
-            printer.line(f"+ {change.artifact_id}  registered at {change.after}", fg="green")
+            printer.line_of("+ ", name, f"  registered at {change.after}", whole=True, fg="green")
         elif change.after is None:
-            printer.line(
-                f"- {change.artifact_id}  registered at {change.before}, ended at {change.ended}", fg="red"
-            )
+            said = f"  registered at {change.before}, ended at {change.ended}"
+            printer.line_of("- ", name, said, whole=True, fg="red")
         else:
-            printer.line(
-                f"~ {change.artifact_id}  registered at {change.before}, again at {change.after}", fg="yellow"
-            )
+            said = f"  registered at {change.before}, again at {change.after}"
+            printer.line_of("~ ", name, said, whole=True, fg="magenta")
     for move in found.aliases:
-        printer.line(
-            f"> {move.alias}  {move.before or 'nothing'} -> {move.after or 'nothing'}, "
-            f"set at {move.set_after}",
-            fg="cyan",
-        )
+        name = f"{quoted(move.alias)}  {_target(move.before)} -> {_target(move.after)}"
+        printer.line_of("> ", name, f", set at {move.set_after}", whole=True, bold=True)
     printer.note(
-        f"from position {found.first} to {found.second}: {len(found.added)} added, {len(found.superseded)} "
-        f"superseded, {len(found.removed)} removed, {len(found.aliases)} alias moves"
+        f"from position {found.first} to {found.second}: {len(found.added):,} added, "
+        f"{len(found.superseded):,} superseded, {len(found.removed):,} removed, "
+        f"{counted(len(found.aliases), 'alias move')}"
     )
+
+
+def _target(artifact_id: str | None) -> str:
+    return "nothing" if artifact_id is None else quoted(artifact_id)
 
 
 def _artifacts(reading: Reading, first: str, second: str) -> bool:
@@ -116,9 +120,9 @@ def _artifacts(reading: Reading, first: str, second: str) -> bool:
         "fields/1",
         fields,
         [
-            Column("field", lambda each: each.field),
-            Column("first", lambda each: each.first, cut=True),
-            Column("second", lambda each: each.second, cut=True),
+            Column("field", lambda each: each.field, cut="middle"),
+            Column("first", lambda each: each.first, cut="end"),
+            Column("second", lambda each: each.second, cut="end"),
         ],
         as_json=lambda each: each._asdict(),
         id_of=lambda each: each.field,

@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from chainfold.cli import symptoms
+from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.opening import Place, placed_now
-from chainfold.cli.printing import Column, Printer
+from chainfold.cli.printing import Printer
 from chainfold.cli.symptoms import Symptom
 from chainfold.cli.units import counted, size_text
 from chainfold.cli.workspaces import dataset_names, find_dataset
@@ -147,7 +148,7 @@ def _tell(
         printer.line()
         is_error = each.level == "error"
         printer.line(
-            f"{each.level.capitalize()} ({each.kind}): {each.where}", fg="red" if is_error else "yellow"
+            f"{each.level.capitalize()} ({each.kind}): {each.where}", fg="red" if is_error else "magenta"
         )
         printer.paragraph(each.detail, 2)
         printer.paragraph(f"What to do: {each.advice}.", 2)
@@ -158,10 +159,19 @@ def _tell(
 
 
 def _columns() -> Iterator[Column[dict[str, Any]]]:
-    yield Column("dataset", lambda each: each["dataset"])
-    yield Column("entries", itemgetter("entries"), right=True)
-    yield Column("snapshot_entries", itemgetter("snapshot_entries"), right=True, head="in snapshot")
-    yield Column("open_runs", itemgetter("open_runs"), right=True)
+    def number(name: str, head: str = "") -> Column[dict[str, Any]]:
+        return Column(
+            name,
+            itemgetter(name),
+            lambda each: "" if each[name] is None else f"{each[name]:,}",
+            right=True,
+            head=head,
+        )
+
+    yield Column("dataset", lambda each: each["dataset"], cut="middle")
+    yield number("entries")
+    yield number("snapshot_entries", "in snapshot")
+    yield number("open_runs")
     yield Column(
         "log_bytes",
         itemgetter("log_bytes"),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from chainfold.cli.choosing import filter_option
+from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.opening import Reading, reading
-from chainfold.cli.printing import Column
 from chainfold.cli.units import size_text
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def du(reading: Reading, *, by: str, filters: tuple[str, ...]) -> None:
         "usage/1",
         uses,
         [
-            Column(by, lambda use: use.group if use.kind == "group" else f"({use.kind})"),
+            Column(by, lambda use: use.group if use.kind == "group" else f"({use.kind})", cut="middle"),
             Column("artifacts", lambda use: use.artifacts, lambda use: f"{use.artifacts:,}", right=True),
             Column("files", lambda use: use.files, lambda use: f"{use.files:,}", right=True),
             Column("size", lambda use: use.size_bytes, lambda use: size_text(use.size_bytes), right=True),

@@ -90,7 +90,9 @@ def tell(kind: str, text: str) -> None:
     if sys.stderr.isatty():  # a terminal would break the line amid a word
         columns = shutil.get_terminal_size().columns
         words = textwrap.fill(f"{kind}: {words}", columns, break_on_hyphens=False)[len(kind) + 2 :]
-    head = click.style(f"{kind}:", fg=_COLOURS.get(kind)) if _shows_colours() else f"{kind}:"
+    head = f"{kind}:"
+    if kind in _COLOURS and _shows_colours():
+        head = click.style(head, fg=_COLOURS[kind])
     try:
         sys.stderr.write(f"{head} {words}\n")
         sys.stderr.flush()
@@ -98,7 +100,7 @@ def tell(kind: str, text: str) -> None:
         _let_go(sys.stderr)
 
 
-_COLOURS: Final = {"Error": "red", "Warning": "yellow"}
+_COLOURS: Final = {"Error": "red", "Warning": "magenta"}
 
 
 def _is_of_output(error: OSError) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from chainfold.artifact_ids import fold_order
-from chainfold.cli.printing import Column
+from chainfold.cli.columns import Column
 from chainfold.cli.units import age_text, size_text, time_of
 from chainfold.params import to_wire
 
@@ -69,11 +69,11 @@ def artifact_columns(now: datetime) -> list[Column["ArtifactRecord"]]:
         return "" if created is None else age_text(now - created)
 
     return [
-        Column("id", lambda record: record.artifact_id),
+        Column("id", lambda record: record.artifact_id, cut="middle"),
         Column("type", lambda record: record.artifact_type.value, spare=1),
-        Column("class", lambda record: record.class_name, spare=2, cut=True),
-        Column("name", name_of, spare=7, cut=True),
-        Column("pipeline", lambda record: record.pipeline_id, spare=9, cut=True),
+        Column("class", lambda record: record.class_name, spare=2, cut="end"),
+        Column("name", name_of, spare=7, cut="end"),
+        Column("pipeline", lambda record: record.pipeline_id, spare=9, cut="middle"),
         Column("step", lambda record: record.step_index, right=True, spare=5),
         Column("fold", lambda record: record.get_fold_str(), right=True, spare=6),
         Column(
@@ -84,5 +84,5 @@ def artifact_columns(now: datetime) -> list[Column["ArtifactRecord"]]:
             spare=3,
         ),
         Column("created", lambda record: record.created_at, age, right=True, spare=4, head="age"),
-        Column("chain", lambda record: record.chain_path, spare=8, cut=True),
+        Column("chain", lambda record: record.chain_path, spare=8, cut="middle"),
     ]

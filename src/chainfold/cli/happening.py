@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, assert_never
 
-from chainfold.cli.printing import Column
+from chainfold.cli.columns import Column
 from chainfold.cli.units import counted, kind_text, size_text, time_text
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def entry_columns() -> list[Column["Entry"]]:
         Column("position", lambda entry: entry.position, right=True),
         Column("at", lambda entry: entry.at, lambda entry: time_text(entry.at)),
         Column("kind", lambda entry: entry.event.kind, lambda entry: kind_text(entry.event.kind)),
-        Column("what", lambda entry: in_words(entry.event), cut=True),
-        Column("run", lambda entry: entry.run or "", spare=2, cut=True),
-        Column("actor", lambda entry: entry.actor, spare=1, cut=True),
+        Column("what", lambda entry: in_words(entry.event), cut="middle"),
+        Column("run", lambda entry: entry.run or "", spare=2, cut="end"),
+        Column("actor", lambda entry: entry.actor, spare=1, cut="end"),
     ]
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from chainfold.cli.choosing import choice_options, chosen
+from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.opening import Place, Reading, long_option, placed
-from chainfold.cli.printing import Column
 from chainfold.cli.units import size_text, time_text
 from chainfold.cli.workspaces import dataset_names
 
@@ -91,7 +91,7 @@ def _list_datasets(place: Place) -> None:
         "datasets/1",
         items(),
         [
-            Column("dataset", lambda each: each.name),
+            Column("dataset", lambda each: each.name, cut="middle"),
             Column("artifacts", lambda each: each.artifacts, lambda each: f"{each.artifacts:,}", right=True),
             Column("size", lambda each: each.size_bytes, lambda each: size_text(each.size_bytes), right=True),
             Column("entries", lambda each: each.position, lambda each: f"{each.position:,}", right=True),

@@ -54,9 +54,11 @@ What was asked for goes to stdout, notes to stderr; `--format` has four shapes.
 - `json`: one document, which begins with `"schema": "chainfold/NAME/VERSION"`; [cli-json.md](cli-json.md)
   has the shapes. Lists have one item a line. The text is ASCII.
 - `csv`: with a head; sizes in bytes, times as the log has them. What a spreadsheet would compute begins
-  with `'`.
+  with `'`: take ids for other commands from `quiet` or `json`.
 - `quiet` (`-q`): ids alone, one a line, so that pipes compose: `chainfold ls -q -f type=model | chainfold
   show -`.
+
+What is cut or broken to fit a terminal is whole in a pipe or a file.
 
 What is private is not printed, as no erasure reaches what was; `show --private` is for who must see it.
 
@@ -64,7 +66,8 @@ Long work says on a terminal, and nowhere else, how far it has come, at what rat
 A file that a command writes has its name when it is whole; one that is there is replaced with `--force` only.
 
 Control characters, and whatever else would move a cursor or turn the direction of writing, are shown as
-escapes.
+escapes. Into a pipe or a file, `quiet` and `csv` write only control characters so, which no id that was
+registered has: an id with U+202E, say, is there as other commands take it.
 
 ## Exit codes
 

@@ -11,55 +11,28 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, compress, islice
 from operator import itemgetter
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
+from chainfold.cli.columns import GAP, Cell, Column, fitted
 from chainfold.cli.failing import tell
-from chainfold.cli.plain import cut, plain, spreadsheet, width
+from chainfold.cli.plain import cut, cut_middle, hung, plain, spreadsheet, text_for_programs, width
 
 Format = Literal["human", "json", "csv", "quiet"]
 FORMATS: Final = ("human", "json", "csv", "quiet")
-Cell = str | int | float | None
 T = TypeVar("T")
 
 _MEASURED: Final = 500
 """Rows from which the widths of columns are taken; later ones that are wider stand out."""
-_GAP: Final = 2
-_LEAST: Final = 20
-"""Columns to which a cell that may be cut is cut at most."""
+_LEAST: Final = 30
+"""Columns to which a name is cut at most while a remark behind it can give way."""
+_LONGEST: Final = 400
+"""Characters of a value that are shown on a terminal if there are more."""
 _NARROW: Final = 80
-
-
-class Column(NamedTuple, Generic[T]):
-    """A column of a table.
-
-    Attributes:
-        name: Its name: lower case, with `_`.
-        value: What it has of an item, for CSV.
-        shown: What people see; by default the value.
-        right: Whether it goes to the right, as numbers do.
-        spare: Order in which columns are left out where a terminal is narrow, highest first; 0 stays.
-        cut: Whether its cells may be cut where a terminal is narrow.
-        head: What people see above it; by default its name.
-    """
-
-    name: str
-    value: Callable[[T], Cell]
-    shown: Callable[[T], str] | None = None
-    right: bool = False
-    spare: int = 0
-    cut: bool = False
-    head: str = ""
-
-    def text(self, item: T) -> str:
-        """What people see."""
-        if self.shown is not None:
-            return plain(self.shown(item))
-        value = self.value(item)
-        return "" if value is None else plain(str(value))
 
 
 class Printer:
@@ -84,6 +57,11 @@ class Printer:
     def is_human(self) -> bool:
         """Whether a person reads it."""
         return self.shape == "human"
+
+    @property
+    def cuts(self) -> bool:
+        """Whether lines are to fit into the terminal: what goes elsewhere is never cut."""
+        return self._is_terminal and not self._long
 
     @property
     def is_long(self) -> bool:
@@ -152,7 +130,7 @@ class Printer:
                 )
             case "quiet":
                 for item in counted():
-                    self.line(id_of(item))
+                    self._name(id_of(item))
             case _:
                 self._table(counted(), columns)
         if not count and empty:
@@ -177,7 +155,7 @@ class Printer:
                 self._csv(["id", "field", "value"], fields, [itemgetter(0), itemgetter(1), itemgetter(2)])
             case "quiet":
                 for item in items:
-                    self.line(id_of(item))
+                    self._name(id_of(item))
             case _:
                 for item in items:
                     human(item)
@@ -200,7 +178,7 @@ class Printer:
                 self._csv(["field", "value"], flat(data), [lambda pair: pair[0], lambda pair: pair[1]])
             case "quiet":
                 for each in ids:
-                    self.line(each)
+                    self._name(each)
             case _:
                 human()
 
@@ -208,9 +186,23 @@ class Printer:
         """A line."""
         self._write(self.styled(text, **style) + "\n")
 
-    def line_of(self, text: str, remark: str, **style: Any) -> None:
-        """A line with a remark behind it, which alone has colours."""
-        self._write(self.styled(text) + self.styled(remark, **(style or {"dim": True})) + "\n")
+    def line_of(self, before: str, name: str, remark: str, *, whole: bool = False, **style: Any) -> None:
+        """A line with a name, which is cut where a terminal ends, and a remark; that alone has colours.
+
+        Args:
+            before: What stands left of the name.
+            name: The name.
+            remark: What stands right of it.
+            whole: Whether all of the line has colours.
+            style: Which ones; by default it is dim.
+        """
+        before, name, remark = plain(before), plain(name), plain(remark)
+        if self.cuts:
+            room = self.room - width(before)
+            name = cut_middle(name, min(room, max(room - width(remark), _LEAST)))
+            remark = cut(remark, room - width(name))
+        plainly, styled = ("", before + name + remark) if whole else (before + name, remark)
+        self._write(plainly + self.styled(styled, **(style or {"dim": True})) + "\n")
 
     def raw(self, text: str) -> None:
         """Text in a format of its own, which has been made safe for that."""
@@ -219,9 +211,9 @@ class Printer:
     def paragraph(self, text: str, indent: int = 0) -> None:
         """Words, broken between them where a terminal ends."""
         safe, margin = plain(text), " " * indent
-        if self._is_terminal and not self._long:
+        if self.cuts:
             safe = textwrap.fill(
-                safe, self.columns - indent, break_on_hyphens=False, break_long_words=False
+                safe, self.room - indent, break_on_hyphens=False, break_long_words=False
             ).replace("\n", f"\n{margin}")
         self._write(f"{margin}{safe}\n")
 
@@ -230,13 +222,27 @@ class Printer:
         self.line(text, bold=True)
 
     def pairs(self, pairs: Iterable[tuple[str, str]], indent: int = 2) -> None:
-        """Names and values below each other; values that are empty are left out."""
-        known = [(name, value) for name, value in pairs if value]
-        widest = max((width(plain(name)) for name, _ in known), default=0)
+        """Names and values below each other; values that are empty are left out.
+
+        On a terminal what does not fit goes on below where the value began, and of what is very long the end
+        is only counted.
+        """
+        known = [(plain(name), plain(value)) for name, value in pairs if value]
+        widest = max((width(name) for name, _ in known), default=0)
+        if self.cuts:
+            widest = min(widest, self.room // 2)
         for name, value in known:
-            safe = plain(name)
-            gap = " " * (widest - width(safe) + _GAP)
-            self._write(f"{'':{indent}}{self.styled(safe, fg='cyan')}{gap}{plain(value)}\n")
+            label = cut_middle(name, widest) if self.cuts else name
+            gap = " " * (widest - width(label) + GAP)
+            shown = self._hung(value, indent + widest + GAP) if self.cuts else value
+            self._write(f"{'':{indent}}{self.styled(label, dim=True)}{gap}{shown}\n")
+
+    def _hung(self, text: str, margin: int) -> str:
+        """A text that begins behind a margin, and stays there."""
+        left = len(text) - _LONGEST
+        if left > 0:
+            text = f"{text[:_LONGEST]}… and {left:,} characters more: --long shows all"
+        return f"\n{'':{margin}}".join(hung(text, max(self.room - margin, 1)))
 
     def styled(self, text: str, **style: Any) -> str:
         """The text, made plain, with colours if they are to be seen."""
@@ -277,42 +283,43 @@ class Printer:
                 case "csv":
                     self._csv([], [item], [column.value for column in columns])
                 case "quiet":
-                    self.line(id_of(item))
+                    self._name(id_of(item))
                 case _:
                     line = "  ".join(column.text(item) for column in columns).rstrip()
-                    self.line(cut(line, self.columns) if self._is_terminal and not self._long else line)
+                    self.line(cut(line, self.room) if self.cuts else line)
             sys.stdout.flush()
+
+    def _name(self, name: str) -> None:
+        """What names something: in a pipe as other commands take it back."""
+        self._write((plain if self._is_terminal else text_for_programs)(name) + "\n")
 
     def _csv(self, head: Sequence[str], items: Iterable[T], values: Sequence[Callable[[T], Cell]]) -> None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
+        safe = partial(spreadsheet, terminal=self._is_terminal)
         if head:
             writer.writerow(head)
         for item in items:
             cells = (value(item) for value in values)
-            writer.writerow([spreadsheet(cell) if isinstance(cell, str) else cell for cell in cells])
+            writer.writerow([safe(cell) if isinstance(cell, str) else cell for cell in cells])
 
     def _table(self, items: Iterable[T], columns: Sequence[Column[T]], indent: int = 0) -> None:
         rest = iter(items)
         first = list(islice(rest, _MEASURED))
         if not first:
             return
-        names = [(column.head or column.name).upper().replace("_", " ") for column in columns]
         measured = [[column.text(item) for column in columns] for item in first]
-        widths = [max(map(width, cells)) for cells in zip(names, *measured, strict=True)]
-        kept, is_cut = list(range(len(columns))), False
         if len(first) < _MEASURED:  # what is empty in all of them says nothing
-            kept = [each for each in kept if any(cells[each] for cells in measured)]
-        if self._is_terminal and not self._long:
-            is_cut = True
-            kept, widths = _fitted(columns, kept, widths, self.columns - indent)
+            some = [any(cells) for cells in zip(*measured, strict=True)]
+            columns = list(compress(columns, some))
+            measured = [list(compress(cells, some)) for cells in measured]
+        names = [(column.head or column.name).upper().replace("_", " ") for column in columns]
+        room = self.room - indent if self.cuts else None
+        kept, widths = fitted(columns, names, measured, room)
 
         def write(cells: Sequence[str], **style: Any) -> None:
-            laid = []
-            for each in kept:
-                cell = cut(cells[each], widths[each]) if is_cut and columns[each].cut else cells[each]
-                room = " " * max(widths[each] - width(cell), 0)
-                laid.append(room + cell if columns[each].right else cell + room)
-            line = " " * indent + (" " * _GAP).join(laid).rstrip()
+            laid = (columns[each].laid(cells[each], widths[each], whole=room is None) for each in kept)
+            line = (" " * GAP).join(laid).rstrip()
+            line = " " * indent + (line if room is None else cut(line, room))
             self._write((click.style(line, **style) if self._colours and style else line) + "\n")
 
         write(names, bold=True)
@@ -320,7 +327,7 @@ class Printer:
             write(cells)
 
     @property
-    def columns(self) -> int:
+    def room(self) -> int:
         """Columns of the terminal."""
         return shutil.get_terminal_size((_NARROW, 24)).columns
 
@@ -330,29 +337,6 @@ class Printer:
         except UnicodeEncodeError:  # a terminal that is not of Unicode
             encoding = sys.stdout.encoding or "ascii"
             sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _fitted(
-    columns: Sequence[Column[Any]], wanted: list[int], widths: list[int], room: int
-) -> tuple[list[int], list[int]]:
-    """The columns that fit of those that are wanted, and the widths to which all are cut."""
-    kept, widths = list(wanted), list(widths)
-
-    def excess() -> int:
-        return sum(widths[each] for each in kept) + _GAP * (len(kept) - 1) - room
-
-    for each in sorted((each for each in kept if columns[each].spare), key=lambda each: -columns[each].spare):
-        if excess() <= 0:
-            break
-        least = min(_LEAST, widths[each])
-        if columns[each].cut and widths[each] - excess() >= least:
-            widths[each] -= excess()
-        else:
-            kept.remove(each)
-    for each in kept:
-        if columns[each].cut and excess() > 0:
-            widths[each] = max(widths[each] - excess(), min(_LEAST, widths[each]))
-    return kept, widths
 
 
 def is_terminal() -> bool:

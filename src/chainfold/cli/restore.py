@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.moments import HELP as AT_HELP
 from chainfold.cli.moments import parse_moment
 from chainfold.cli.naming import each_name, find_id
 from chainfold.cli.opening import Writing, writing
-from chainfold.cli.printing import Column
 from chainfold.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def restore(writing: Writing, *, names: tuple[str, ...], moment: str | None) -> 
         "restored/1",
         done,
         [
-            Column("id", lambda each: each.artifact_id),
+            Column("id", lambda each: each.artifact_id, cut="middle"),
             Column("restored_from", lambda each: each.restored_from, right=True),
             Column("position", lambda each: each.position, right=True),
             Column("superseded", lambda each: each.superseded, right=True, spare=2),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.opening import Reading, long_option, reading
-from chainfold.cli.printing import Column
 from chainfold.cli.units import time_text
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def runs(reading: Reading, *, status: str | None, limit: int | None) -> None:
             Column("began", lambda run: run.at, lambda run: time_text(run.at)),
             Column("first", lambda run: run.started, right=True, spare=2),
             Column("last", lambda run: run.closed, right=True, spare=3),
-            Column("actor", lambda run: run.actor, spare=1, cut=True),
-            Column("owner", lambda run: run.owner, spare=4, cut=True),
+            Column("actor", lambda run: run.actor, spare=1, cut="end"),
+            Column("owner", lambda run: run.owner, spare=4, cut="end"),
         ],
         as_json=_json,
         id_of=lambda run: run.run_id,

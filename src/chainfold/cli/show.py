@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.naming import each_name, find_id
-from chainfold.cli.opening import Reading, reading
-from chainfold.cli.printing import Column, Printer
+from chainfold.cli.opening import Reading, long_option, reading
+from chainfold.cli.printing import Printer
 from chainfold.cli.units import age_text, kind_text, size_text, time_of, time_text
 from chainfold.errors import NotFoundError
 
@@ -59,6 +60,7 @@ class _Shown(NamedTuple):
 @click.option(
     "--private", is_flag=True, help="Show what is private, too: no erasure reaches where you send it."
 )
+@long_option
 @reading
 def show(reading: Reading, names: tuple[str, ...], *, private: bool) -> None:
     """Show all about artifacts.
@@ -144,7 +146,7 @@ def _tell(printer: Printer, shown: _Shown, now: datetime, *, private: bool) -> N
             ("created", f"{time_text(record.created_at)} UTC{ago}"),
             ("format", " ".join(filter(None, (record.format, record.format_version)))),
             ("digest", record.content_hash),
-            ("size", f"{size_text(record.size_bytes)} ({record.size_bytes:,} bytes)"),
+            ("size", _size(record.size_bytes)),
             ("refers to", ", ".join(record.refers_to)),
             ("private", ", ".join(record.private)),
             ("file", shown.file + ("" if shown.is_there else "  (not there)")),
@@ -164,12 +166,8 @@ def _tell(printer: Printer, shown: _Shown, now: datetime, *, private: bool) -> N
 
 def _tell_lineage(printer: Printer, shown: _Shown) -> None:
     parts = [
-        (
-            "Made from",
-            [f"{each}" + ("" if state == "live" else f"  ({state})") for each, state in shown.sources],
-            0,
-        ),
-        ("Used by", shown.dependents, shown.dependent_count),
+        ("Made from", shown.sources, 0),
+        ("Used by", [(each, "live") for each in shown.dependents], shown.dependent_count),
     ]
     for title, names, count in parts:
         if not names:
@@ -177,10 +175,16 @@ def _tell_lineage(printer: Printer, shown: _Shown) -> None:
         total = max(count, len(names))
         printer.line()
         printer.heading(title)
-        for name in names[:_NAMED]:
-            printer.line(f"  {name}")
+        down = " --down" if title == "Used by" else ""
+        for name, state in names[:_NAMED]:
+            printer.line_of("  ", name, f"  ({state})" if state != "live" else "", fg="magenta")
         if total > _NAMED:
-            printer.line(f"  and {total - _NAMED} more: chainfold tree shows all")
+            printer.line(f"  and {total - _NAMED:,} more: chainfold tree{down} shows all")
+
+
+def _size(size_bytes: int) -> str:
+    about = size_text(size_bytes)
+    return about if about.endswith(" B") else f"{about} ({size_bytes:,} bytes)"
 
 
 def _step(record: "ArtifactRecord") -> str:

@@ -171,7 +171,7 @@ def _tell_finding(printer: Printer, finding: "Finding") -> None:
 
     is_error = finding.level == "error"
     printer.line(
-        f"{finding.level.capitalize()} ({finding.kind}): {finding.where}", fg="red" if is_error else "yellow"
+        f"{finding.level.capitalize()} ({finding.kind}): {finding.where}", fg="red" if is_error else "magenta"
     )
     if not finding.expected:
         printer.paragraph(finding.detail, 2)
