@@ -92,7 +92,9 @@ class TestVerify:
         for more in ([], ["--no-blobs"]):
             done = chainfold("verify", *more)
             assert done.exit_code == 1
-            assert "its sum is wrong" in done.stdout
+            assert done.output.count("its sum is wrong") == 1
+            line = segment.read_bytes().splitlines()[int(done.stdout.partition("entry ")[2].split()[0])]
+            assert f"expected  {line[-18:-2].decode()}\n  found     " in done.stdout
 
     @pytest.mark.damages
     def test_since_a_checkpoint(

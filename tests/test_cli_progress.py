@@ -1,11 +1,12 @@
 """Progress is shown to a person who looks at stderr, and to nobody else."""
 
 import io
+import re
 import sys
 
 import pytest
 
-from chainfold.cli.progress import BYTES, _count_and_rate, progress
+from chainfold.cli.progress import BYTES, _count_and_rate, _time_left, progress
 
 
 class _Terminal(io.StringIO):
@@ -38,6 +39,24 @@ def test_a_total_may_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
     with progress("Verifying", unit="artifacts") as step:
         step.at(3, 7)
     assert "3 of 7 artifacts" in terminal.getvalue()
+
+
+def test_it_is_one_line_however_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = looked_at(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "40")
+    with progress("Verifying", 12_345_678, "artifacts") as step:
+        step.at(1_234_567)
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()))
+    shown = [line for line in lines if line.strip()]
+    assert shown
+    assert all(line.startswith("Verifying ") and len(line) <= 40 for line in shown)
+    assert "…" in shown[-1]
+
+
+def test_time_left() -> None:
+    assert _time_left(None) == ""
+    assert _time_left(5.9) == "0:05 left"
+    assert _time_left(3_723) == "1:02:03 left"
 
 
 def test_nothing_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -225,7 +225,15 @@ def _read_on(log: LogReader, take: Callable[[Entry], None]) -> Iterator[Finding]
     except ChainfoldError as error:
         yield Finding("error", error.code, f"entry {log.size}", str(error))
     if log.damage is not None:
-        yield Finding("error", log.damage.code, f"entry {log.size}", str(log.damage))
+        expected, found = log.wrong_sum
+        yield Finding(
+            "error",
+            log.damage.code,
+            f"entry {log.size}",
+            str(log.damage),
+            expected=expected,
+            found=found,
+        )
 
 
 def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
@@ -244,7 +252,7 @@ def _check_checkpoint(log: LogReader) -> Iterator[Finding]:
             "error",
             "root",
             "checkpoint",
-            f"the first {known.size} entries have the root {root.hex()}, not {known.root.hex()}",
+            f"the entries before position {known.size} have the root {root.hex()}, not {known.root.hex()}",
             expected=known.root.hex(),
             found=root.hex(),
         )

@@ -71,7 +71,8 @@ def _is_watched() -> bool:
 def _bar(unit: str) -> "Progress | None":
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+        from rich.table import Column
         from rich.text import Text
     except ImportError:
         return None
@@ -80,17 +81,35 @@ def _bar(unit: str) -> "Progress | None":
         """How many are done, of how many, and how many a second."""
 
         def render(self, task: "Task") -> "Text":
-            return Text(_count_and_rate(task.completed, task.total, task.finished_speed or task.speed, unit))
+            text = _count_and_rate(task.completed, task.total, task.finished_speed or task.speed, unit)
+            return Text(text, no_wrap=True, overflow="ellipsis")  # what does not fit is not another line
+
+    class Left(ProgressColumn):
+        """How long it will take; nothing while that is not known."""
+
+        max_refresh = 0.5
+
+        def render(self, task: "Task") -> "Text":
+            return Text(_time_left(task.time_remaining), no_wrap=True)
 
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
+        # colours that can be read on light and on dark
+        BarColumn(20, style="dim", complete_style="magenta", finished_style="magenta", pulse_style="magenta"),
         Rate(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left", markup=False),
+        Left(table_column=Column(no_wrap=True)),
         console=Console(stderr=True),
         transient=True,
     )
+
+
+def _time_left(seconds: float | None) -> str:
+    """`0:05 left`, `1:02:03 left`."""
+    if seconds is None:
+        return ""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{f'{hours}:{minute:02}' if hours else minute}:{second:02} left"
 
 
 def _count_and_rate(done: float, total: float | None, rate: float | None, unit: str) -> str:

@@ -1,5 +1,7 @@
 """`chainfold verify`: the dataset, or some artifacts, against what the log says."""
 
+import contextlib
+import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,7 +90,10 @@ def verify(
     if key is not None:
         for name, content in zip(kept, since, strict=True):
             check_signature(name, content, key)
-    with place.reading() as reading:
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        if not names:
+            warnings.simplefilter("ignore", RuntimeWarning)  # of damage: it is told as a finding
+        reading = stack.enter_context(place.reading())
         ids = [find_id(reading.view, name) for name in each_name(names)]
         with progress("Verifying", unit="segments of the log" if no_blobs else "artifacts") as step:
             found = reading.registry.verify(
@@ -176,7 +181,7 @@ def _tell_finding(printer: Printer, finding: "Finding") -> None:
     if not finding.expected:
         printer.paragraph(finding.detail, 2)
         return
-    if not finding.found:
+    if not finding.found or finding.kind == "corruption":
         printer.paragraph(finding.detail, 2)
     printer.pairs(
         [

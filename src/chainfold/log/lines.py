@@ -53,6 +53,11 @@ def stated_sum(line: bytes) -> int | None:
     return int(digits, 16) if _HEX.issuperset(digits) else None
 
 
+def sums(line: bytes, seed: int) -> tuple[str, str]:
+    """The sum that a line states, and that of the bytes that it has, as digits."""
+    return f"{stated_sum(line) or 0:016x}", f"{xxhash.xxh3_64_intdigest(line[:-_TAIL], seed):016x}"
+
+
 def follows(line: bytes, before: bytes) -> bool:
     """Whether a line has the sum that it should have behind another, which is known by its end alone.
 

@@ -40,6 +40,7 @@ class LogReader:
         size: Entries read so far.
         durable: How many entries are known to be durable.
         damage: Set when the log is corrupt: reading stops before it.
+        wrong_sum: The sum that a damaged entry states, and that of the bytes that are there.
         behind: Set when an entry of before a mark (see `resume`) is found to be corrupt: reading goes on.
     """
 
@@ -51,6 +52,7 @@ class LogReader:
         self.size = 0
         self.durable = 0
         self.damage: ChainfoldError | None = None
+        self.wrong_sum = ("", "")
         self._files = files
         self._segment_bytes = segment_bytes
         self._segments: list[Segment] = []
@@ -359,6 +361,8 @@ class LogReader:
         self.durable = max(self.durable, stated)
         if self.size < self.durable:
             self._mark_damage("the entry is not what was acknowledged (its sum is wrong)")
+            if lines.stated_sum(bad) is not None:
+                self.wrong_sum = lines.sums(bad, self._sum)
         else:
             self._torn_at = (segment.first, segment.end)
 
