@@ -163,12 +163,12 @@ class RichPage(Page):
         from rich.panel import Panel
         from rich.text import Text
 
-        self._console.print(Panel(Text(text), title="chainfold demo", border_style="cyan"))
+        self._console.print(Panel(Text(text), title="chainfold demo", border_style="magenta"))
 
     def _heading(self, text: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(text, style="bold cyan"))
+        self._console.print(Text(text, style="bold magenta"))
 
     def _text(self, text: str, *, remark: bool = False) -> None:
         from rich.text import Text
@@ -176,9 +176,13 @@ class RichPage(Page):
         self._indented(Text(text, style="italic" if remark else ""))
 
     def _code(self, lines: str) -> None:
-        from rich.syntax import Syntax
+        from rich.style import Style
+        from rich.syntax import ANSISyntaxTheme, Syntax
 
-        code = Syntax(lines, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+        # no theme with colours can be read both on light and on dark
+        styles: dict[tuple[str, ...], Style] = {("Keyword",): Style(bold=True), ("Comment",): Style(dim=True)}
+        theme = ANSISyntaxTheme(styles)
+        code = Syntax(lines, "python", theme=theme, background_color="default", word_wrap=True)
         self._indented(code, _DEEPER)
 
     def _table(self, head: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> None:
@@ -196,7 +200,7 @@ class RichPage(Page):
     def _raw(self, line: str) -> None:
         from rich.text import Text
 
-        self._indented(Text(line, style="green", overflow="fold"), _DEEPER)
+        self._indented(Text(line, style="dim", overflow="fold"), _DEEPER)
 
     def _command(self, line: str) -> None:
         from rich.text import Text

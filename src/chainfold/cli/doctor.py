@@ -139,6 +139,7 @@ def _tell(
     if missing:
         printer.paragraph(f"without {', '.join(missing)}", 2)
     if workspace:
+        printer.line()
         printer.heading(f"Workspace {workspace['folder']}")
         free = f"{size_text(workspace['free_bytes'])} of {size_text(workspace['total_bytes'])} free"
         kind = workspace["file_system"]

@@ -54,7 +54,12 @@ _KINDS: Final = (
     "-n", "--limit", metavar="NUMBER", type=click.IntRange(min=0), help="Only so many: the newest ones."
 )
 @click.option(
-    "--kind", "kinds", type=click.Choice(_KINDS), multiple=True, help="Only events of this kind, or of these."
+    "--kind",
+    "kinds",
+    metavar="KIND",
+    type=click.Choice(_KINDS),
+    multiple=True,
+    help=f"Only events of this kind, or of these: {', '.join(_KINDS)}.",
 )
 @click.option("--run", metavar="RUN", help="Only events of the run of this id.")
 @click.option("--pipeline", metavar="PIPELINE", help="Only registrations and deletions of this pipeline.")

@@ -199,7 +199,8 @@ class Printer:
         before, name, remark = plain(before), plain(name), plain(remark)
         if self.cuts:
             room = self.room - width(before)
-            name = cut_middle(name, min(room, max(room - width(remark), _LEAST)))
+            if width(name) > room:
+                name = cut_middle(name, min(room, max(room - width(remark), _LEAST)))
             remark = cut(remark, room - width(name))
         plainly, styled = ("", before + name + remark) if whole else (before + name, remark)
         self._write(plainly + self.styled(styled, **(style or {"dim": True})) + "\n")

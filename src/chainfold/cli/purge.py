@@ -9,6 +9,7 @@ from chainfold.cli.opening import Place
 
 @click.command(
     cls=Command,
+    short_help="Delete all artifacts of a dataset, and all files.",
     examples=[
         ("chainfold purge -d wheat --dry-run", "Show what would go."),
         ("chainfold purge -d wheat", "Delete all of a dataset, after typing its name."),

@@ -13,6 +13,7 @@ from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.naming import each_name, find_id
 from chainfold.cli.opening import Reading, long_option, reading
+from chainfold.cli.plain import quoted
 from chainfold.cli.printing import Printer
 from chainfold.cli.units import age_text, kind_text, size_text, time_of, time_text
 from chainfold.errors import NotFoundError
@@ -135,7 +136,7 @@ def _tell(printer: Printer, shown: _Shown, now: datetime, *, private: bool) -> N
     printer.pairs(
         [
             ("standing", f"{shown.standing}, registered at position {shown.position}"),
-            ("aliases", ", ".join(shown.aliases)),
+            ("aliases", ", ".join(map(quoted, shown.aliases))),
             ("type", record.artifact_type.value),
             ("class", record.class_name),
             ("name", record.custom_name),

@@ -1,6 +1,6 @@
 """`chainfold stats`: figures on a dataset."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -30,18 +30,20 @@ def stats(reading: Reading, *, no_manifests: bool) -> None:
     )
 
 
+_WORTH_TELLING: Final = 0.005
+"""Of the bytes: less would be told as none."""
+
+
 def _tell(printer: Printer, figures: dict[str, Any]) -> None:
     artifacts, files = figures["total_artifacts"], figures["unique_files"]
     saved = figures["deduplication_ratio"]
+    sharing = f", {saved:.0%} of the bytes saved by sharing"
     printer.heading(f"Dataset {figures['dataset']}")
     printer.pairs(
         [
             ("artifacts", f"{artifacts:,}, {size_text(figures['total_size_bytes'])}"),
             *((f"  {kind}", f"{count:,}") for kind, count in sorted(figures["by_type"].items())),
-            (
-                "files they need",
-                f"{files:,}" + (f", {saved:.0%} of the bytes saved by sharing" if saved else ""),
-            ),
+            ("files they need", f"{files:,}{sharing if saved >= _WORTH_TELLING else ''}"),
             ("files on disk", f"{figures['disk_file_count']:,}, {size_text(figures['disk_usage_bytes'])}"),
             (
                 "of those, orphans",

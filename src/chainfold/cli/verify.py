@@ -132,8 +132,11 @@ def _json(found: "Report", ids: list[str] | None, kept: tuple[str, ...], *, blob
 
 def _tell(printer: Printer, found: "Report", kept: tuple[str, ...], *, whole: bool, blobs: bool) -> None:
     errors = sum(each.level == "error" for each in found.findings)
+    what = f"Dataset {found.dataset}"
+    if not whole:
+        what = f"{counted(found.artifacts, 'artifact')} of dataset {found.dataset}"
     printer.line(
-        f"Dataset {found.dataset}: {counted(errors, 'error') if errors else 'all holds'}",
+        f"{what}: {counted(errors, 'error') if errors else 'all holds'}",
         bold=True,
         fg="red" if errors else "green",
     )
