@@ -277,6 +277,7 @@ class Printer:
         id_of: Callable[[T], str],
     ) -> None:
         """Each thing by itself, without a head: what comes may be wider than what is there."""
+        widths = [0] * len(columns)  # so far
         for item in items:
             match self.shape:
                 case "json":
@@ -286,7 +287,13 @@ class Printer:
                 case "quiet":
                     self._name(id_of(item))
                 case _:
-                    line = "  ".join(column.text(item) for column in columns).rstrip()
+                    cells = [column.text(item) for column in columns]
+                    widths = list(map(max, widths, map(width, cells)))
+                    line = (" " * GAP).join(
+                        column.laid(cell, wide, whole=True)
+                        for column, cell, wide in zip(columns, cells, widths, strict=True)
+                    )
+                    line = line.rstrip()
                     self.line(cut(line, self.room) if self.cuts else line)
             sys.stdout.flush()
 
