@@ -13,8 +13,12 @@ GAP: Final = 2
 """Blanks between columns."""
 _LEAST: Final = 20
 """Columns of a terminal to which a cell that may be cut is cut at most, while others can give way."""
+_SHORTEST: Final = 8
+"""Columns of such a cell where nothing else can give way any more."""
 _NAME_SHARE: Final = 0.6
 """Of a terminal that is too narrow, what names may have."""
+_NAME_LEAST: Final = 30
+"""Columns that they may have in any case: most ids fit."""
 _USUAL: Final = 0.9
 """Of the names, those that are shown whole where a few are far longer than the others."""
 
@@ -89,7 +93,7 @@ def fitted(
             widths[each] -= excess()
         else:
             kept.remove(each)
-    while excess() > 0 and (may := [each for each in kept if columns[each].cut and widths[each] > 1]):
+    while excess() > 0 and (may := [each for each in kept if columns[each].cut and widths[each] > _SHORTEST]):
         widest = max(may, key=widths.__getitem__)
         widths[widest] -= 1
     return kept, widths
@@ -101,4 +105,4 @@ def _name_width(widths: list[int], room: int) -> int:
     most = max(each for each in widths if each < usual + _LEAST)
     if most < max(widths):
         most = max(most, _LEAST)
-    return min(most, max(int(room * _NAME_SHARE), _LEAST))
+    return min(most, max(int(room * _NAME_SHARE), _NAME_LEAST))

@@ -160,19 +160,20 @@ def _tell(
 
 
 def _columns() -> Iterator[Column[dict[str, Any]]]:
-    def number(name: str, head: str = "") -> Column[dict[str, Any]]:
+    def number(name: str, head: str = "", spare: int = 0) -> Column[dict[str, Any]]:
         return Column(
             name,
             itemgetter(name),
             lambda each: "" if each[name] is None else f"{each[name]:,}",
             right=True,
             head=head,
+            spare=spare,
         )
 
     yield Column("dataset", lambda each: each["dataset"], cut="middle")
     yield number("entries")
-    yield number("snapshot_entries", "in snapshot")
-    yield number("open_runs")
+    yield number("snapshot_entries", "in snapshot", spare=2)
+    yield number("open_runs", spare=1)
     yield Column(
         "log_bytes",
         itemgetter("log_bytes"),

@@ -94,8 +94,10 @@ def _list_datasets(place: Place) -> None:
             Column("dataset", lambda each: each.name, cut="middle"),
             Column("artifacts", lambda each: each.artifacts, lambda each: f"{each.artifacts:,}", right=True),
             Column("size", lambda each: each.size_bytes, lambda each: size_text(each.size_bytes), right=True),
-            Column("entries", lambda each: each.position, lambda each: f"{each.position:,}", right=True),
-            Column("changed", lambda each: each.changed_at, lambda each: time_text(each.changed_at)),
+            Column(
+                "entries", lambda each: each.position, lambda each: f"{each.position:,}", right=True, spare=1
+            ),
+            Column("changed", lambda each: each.changed_at, lambda each: time_text(each.changed_at), spare=2),
         ],
         as_json=lambda each: each._asdict(),
         id_of=lambda each: each.name,
