@@ -1,6 +1,5 @@
 """The columns of a table, and which of them a narrow terminal has room for."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
@@ -20,7 +19,7 @@ _NAME_SHARE: Final = 0.6
 _NAME_LEAST: Final = 30
 """Columns that they may have in any case: most ids fit."""
 _USUAL: Final = 0.9
-"""Of the names, those that are shown whole where a few are far longer than the others."""
+"""Of the names, those that are shown whole where others, at least one, are far longer."""
 
 
 class Column(NamedTuple, Generic[T]):
@@ -96,12 +95,16 @@ def fitted(
     while excess() > 0 and (may := [each for each in kept if columns[each].cut and widths[each] > _SHORTEST]):
         widest = max(may, key=widths.__getitem__)
         widths[widest] -= 1
+    for each in kept:  # what names gave and nobody needed
+        if excess() < 0:
+            most = min(max(measured[each]), max(_NAME_LEAST, widths[each]))
+            widths[each] = min(most, widths[each] - excess())
     return kept, widths
 
 
 def _name_width(widths: list[int], room: int) -> int:
     """The columns that names get where there is not room for everything, given those that each would take."""
-    usual = max(sorted(widths)[math.ceil(len(widths) * _USUAL) - 1], _LEAST)
+    usual = max(sorted(widths)[max(int(len(widths) * _USUAL) - 1, 0)], _LEAST)
     most = max(each for each in widths if each < usual + _LEAST)
     if most < max(widths):
         most = max(most, _LEAST)
