@@ -77,29 +77,38 @@ def fitted(
     if room is None:
         return kept, widths
 
-    def excess() -> int:
-        return sum(widths[each] for each in kept) + GAP * (len(kept) - 1) - room
-
-    if excess() > 0:
-        for each, column in enumerate(columns):
-            if column.cut == "middle" and not column.spare:
-                widths[each] = max(_name_width(measured[each][1:], room), measured[each][0])
-    for each in sorted((each for each in kept if columns[each].spare), key=lambda each: -columns[each].spare):
-        if excess() <= 0:
+    if _excess(kept, widths, room) <= 0:
+        return kept, widths
+    for each, column in enumerate(columns):
+        if column.cut == "middle" and not column.spare:
+            widths[each] = max(_name_width(measured[each][1:], room), measured[each][0])
+    _leave_out(columns, kept, widths, room)
+    while _excess(kept, widths, room) > 0:
+        may = [each for each in kept if columns[each].cut and widths[each] > _SHORTEST]
+        if not may:
             break
-        least = min(_LEAST, widths[each])
-        if columns[each].cut and widths[each] - excess() >= least:
-            widths[each] -= excess()
+        widths[max(may, key=widths.__getitem__)] -= 1
+    for each in kept:  # what names gave and nobody needed
+        most = min(max(measured[each]), max(_NAME_LEAST, widths[each]))
+        widths[each] = min(most, widths[each] + max(-_excess(kept, widths, room), 0))
+    return kept, widths
+
+
+def _excess(kept: list[int], widths: list[int], room: int) -> int:
+    """By how much columns are wider than the terminal."""
+    return sum(widths[each] for each in kept) + GAP * (len(kept) - 1) - room
+
+
+def _leave_out(columns: Sequence[Column[Any]], kept: list[int], widths: list[int], room: int) -> None:
+    """Take columns out of `kept`, or cut them, until the others fit."""
+    for each in sorted((each for each in kept if columns[each].spare), key=lambda each: -columns[each].spare):
+        excess = _excess(kept, widths, room)
+        if excess <= 0:
+            return
+        if columns[each].cut and widths[each] - excess >= min(_LEAST, widths[each]):
+            widths[each] -= excess
         else:
             kept.remove(each)
-    while excess() > 0 and (may := [each for each in kept if columns[each].cut and widths[each] > _SHORTEST]):
-        widest = max(may, key=widths.__getitem__)
-        widths[widest] -= 1
-    for each in kept:  # what names gave and nobody needed
-        if excess() < 0:
-            most = min(max(measured[each]), max(_NAME_LEAST, widths[each]))
-            widths[each] = min(most, widths[each] - excess())
-    return kept, widths
 
 
 def _name_width(widths: list[int], room: int) -> int:
