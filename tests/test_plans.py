@@ -4,15 +4,12 @@ What went is read from listings of folders and from the log's lines, neither of 
 """
 
 import itertools
-import json
 import os
-import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import check_consistency
+from tests.deletion_oracle import Refused, Request, State
 
 from chainfold import ArtifactRegistry, ConflictError, DependentsError, InvalidInputError, NotFoundError
 from chainfold.commands.plans import Plan
@@ -27,35 +25,62 @@ from chainfold.commands.plans import Plan
 IDS = [f"p{pipeline}${'0123456789ab'}:{fold}" for pipeline in range(2) for fold in range(3)]
 USED = [IDS[0], IDS[1], IDS[3], IDS[4]]
 Operation = tuple[Any, ...]
+used = st.sampled_from(USED)
 registrations = st.tuples(
-    st.just("register"),
-    st.sampled_from(USED),
-    st.integers(0, 1),
-    st.lists(st.sampled_from(USED), max_size=1),
-    st.booleans(),
+    st.just("register"), used, st.integers(0, 2), st.lists(used, max_size=2, unique=True), st.booleans()
 )
-operations = st.lists(
-    st.one_of(
-        registrations,
-        registrations,  # most of a history
-        registrations,
-        st.tuples(st.just("run"), st.booleans()),
-        st.tuples(st.just("delete"), st.sampled_from(["p0", "p1"]), st.booleans()),
-        st.tuples(st.just("alias"), st.sampled_from(["a", "b"]), st.sampled_from(USED)),
-        st.tuples(st.just("stray"), st.integers(0, 3)),
+changes = st.one_of(
+    registrations,
+    registrations,  # most of a history
+    registrations,
+    st.tuples(st.just("run"), st.booleans()),
+    st.tuples(st.just("delete"), st.sampled_from(["p0", "p1"]), st.booleans()),
+    st.tuples(st.just("alias"), st.sampled_from(["a", "b"]), used),
+    st.tuples(st.just("stray"), st.integers(0, 3)),
+    st.tuples(st.just("manifest"), st.integers(0, 9)),
+    st.tuples(st.just("erase"), used),
+    st.tuples(st.just("gc")),
+    st.tuples(st.just("restore"), used, st.integers(0, 20)),
+)
+turns = st.tuples(st.sampled_from([0, 0, 0, 1]), changes)
+"""Which of two writers does what."""
+policies = st.sampled_from(["warn", "cascade", "refuse"])
+requests = st.one_of(
+    st.tuples(
+        st.just("delete"),
+        st.sampled_from(["p0", "p1"]) | st.lists(used, min_size=1, max_size=2, unique=True).map(tuple),
+        st.sampled_from([True, True, False]),
+        policies,
     ),
-    min_size=2,
-    max_size=14,
+    st.tuples(st.just("collect"), st.booleans()),
+    st.just(("purge",)),
+    st.tuples(st.just("erase"), used),
+    st.tuples(st.just("rollback"), st.integers(0, 3), st.sampled_from(["warn", "refuse"])),
 )
+ALL = [
+    *[
+        ("delete", target, True, policy)
+        for target in ["p0", "p1", (USED[0], USED[2]), *((each,) for each in USED)]
+        for policy in ("warn", "cascade", "refuse")
+    ],
+    ("delete", "p0", False, "warn"),
+    ("collect", True),
+    ("collect", False),
+    ("purge",),
+    *[("erase", each) for each in USED],
+    *[("rollback", number, "warn") for number in range(3)],
+]
+"""Plans change nothing: each of these is made in every state."""
 
 
-def enact(registry: ArtifactRegistry, steps: list[Operation]) -> None:
+def enact(writers: list[ArtifactRegistry], steps: list[tuple[int, Operation]]) -> None:
     """A history: some of it in runs, some by hand."""
     counter = itertools.count()
-    for step in steps:
+    for who, step in steps:
+        registry = writers[who]
         match step:
             case ("register", artifact_id, content, sources, private):
-                params = {"who": f"Grete {next(counter)}"} if private else {}
+                params = {"who": f"Grete {next(counter)}", "n": 1} if private else {}
                 sources = [each for each in sources if each != artifact_id]
                 registry.register(
                     [content], artifact_id, "model", sources, params=params, private=list(params)
@@ -75,13 +100,25 @@ def enact(registry: ArtifactRegistry, steps: list[Operation]) -> None:
             case ("stray", number):
                 registry.binaries_dir.mkdir(parents=True, exist_ok=True)
                 (registry.binaries_dir / f"stray{number}.bin").write_bytes(b"x" * number)
+            case ("manifest", number):
+                _mention(registry, number)
+            case ("erase", artifact_id):
+                with suppress(NotFoundError):
+                    registry.erase_private(artifact_id)
+            case ("gc",):
+                registry.delete_orphaned_artifacts(dry_run=False)
+            case ("restore", artifact_id, position):
+                with suppress(NotFoundError, ConflictError):
+                    registry.restore(artifact_id, min(position, registry.position))
 
 
-def listed(folder: Path) -> dict[str, int]:
-    """Files and their bytes."""
-    return {
-        str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()
-    }
+def _mention(registry: ArtifactRegistry, number: int) -> None:
+    """A pipeline's manifest names a file that is there."""
+    there = names(registry.binaries_dir) if registry.binaries_dir.exists() else []
+    if there:
+        folder = registry.workspace / "runs" / f"run{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest.yaml").write_text(f"path: {there[number % len(there)]}\n", encoding="utf-8")
 
 
 def names(folder: Path) -> list[str]:
@@ -89,176 +126,191 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def live(workspace: Path) -> dict[str, int]:
-    """Ids that are live, each with the position of its registration: from the lines of the log alone."""
-    found: dict[str, int] = {}
-    pending: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted((workspace / "log" / "wheat" / "segments").glob("*.jsonl")):
-        for entry in map(json.loads, path.read_bytes().rstrip(b"\0").splitlines()):
-            run = entry.get("run")
-            if entry["kind"] == "run-started":
-                pending[run] = []
-            elif entry["kind"] == "run-committed":
-                for each in _of_commit(pending.pop(run)):
-                    _take(found, each)
-            elif entry["kind"] == "run-rolled-back":
-                pending.pop(run, None)
-            elif run in pending:
-                pending[run].append(entry)
-            else:
-                _take(found, entry)
-    return found
+def ask(registry: ArtifactRegistry, request: Request, *, force: bool = True) -> Plan:
+    """The plan of a request.
 
-
-def _take(found: dict[str, int], entry: dict[str, Any]) -> None:
-    if entry["kind"] == "artifact-registered":
-        found[entry["record"]["artifact_id"]] = entry["position"]
-    elif entry["kind"] == "artifacts-deleted":
-        for each in list(filter(partial(_is_meant, entry), found)):
-            del found[each]
-    elif entry["kind"] == "dataset-purged":
-        found.clear()
-
-
-def _is_meant(entry: dict[str, Any], artifact_id: str) -> bool:
-    return artifact_id in entry.get("artifact_ids", ()) or artifact_id.partition("$")[0] == entry.get(
-        "pipeline_id"
-    )
-
-
-def _of_commit(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A run's deletions, which are of what was committed, then what it has at its end."""
-    own: dict[str, dict[str, Any]] = {}
-    deletions = []
-    for entry in entries:
-        if entry["kind"] == "artifact-registered":
-            own[entry["record"]["artifact_id"]] = entry
-        elif entry["kind"] == "artifacts-deleted":
-            deletions.append(entry)
-            for each in list(filter(partial(_is_meant, entry), own)):
-                del own[each]
-    return [*deletions, *own.values()]
-
-
-@contextmanager
-def a_workspace() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp())
+    Raises:
+        Refused: If there is none.
+    """
     try:
-        yield folder / "workspace"
-    finally:
-        shutil.rmtree(folder)
+        match request:
+            case ("delete", str() as pipeline_id, files, policy):
+                return registry.plan_deletion(
+                    pipeline_id=pipeline_id, delete_files=files, dependents=policy
+                )
+            case ("delete", ids, files, policy):
+                return registry.plan_deletion(ids, delete_files=files, dependents=policy)
+            case ("collect", scans):
+                return registry.plan_collection(scan_all_manifests=scans)
+            case ("purge",):
+                return registry.plan_purge(force=force)
+            case ("erase", artifact_id):
+                return registry.plan_erasure(artifact_id)
+            case ("rollback", number, policy):
+                runs = [run.run_id for run in registry.runs()] or ["none"]
+                return registry.plan_rollback(runs[number % len(runs)], force=force, dependents=policy)
+    except (NotFoundError, DependentsError) as error:
+        raise Refused from error
+    raise AssertionError(request)
 
 
-def requests(registry: ArtifactRegistry) -> dict[str, Callable[[], Plan]]:
-    """Ways to plan, by name; some refuse."""
-    runs = [run.run_id for run in registry.runs()]
+def parts(plan: Plan) -> dict[str, Any]:
+    """What it names, in the order of names."""
     return {
-        "ids": lambda: registry.plan_deletion(USED[1:3], dependents="warn"),
-        "one": lambda: registry.plan_deletion(IDS[0]),
-        "keep": lambda: registry.plan_deletion(IDS[0], delete_files=False, dependents="warn"),
-        "cascade": lambda: registry.plan_deletion(IDS[0], dependents="cascade"),
-        "pipeline": lambda: registry.plan_deletion(pipeline_id="p0", dependents="warn"),
-        "both": lambda: registry.plan_deletion(pipeline_id="p0", dependents="cascade"),
-        "collect": registry.plan_collection,
-        "purge": registry.plan_purge,
-        "erase": lambda: registry.plan_erasure(IDS[0]),
-        "first": lambda: registry.plan_rollback(runs[0] if runs else "none", dependents="warn"),
-        "forced": lambda: registry.plan_rollback(runs[-1] if runs else "none", force=True, dependents="warn"),
-        "forced purge": lambda: registry.plan_purge(force=True),
-        "last": lambda: registry.plan_rollback(runs[-1] if runs else "none", dependents="warn"),
+        "artifacts": sorted((each.artifact_id, each.position) for each in plan.artifacts),
+        "files": sorted(each.path for each in plan.files),
+        "values": sorted(each.path for each in plan.values),
+        "restored": sorted((each.artifact_id, each.position) for each in plan.restored),
+        **{name: sorted(getattr(plan, name)) for name in ("dependents", "aliases", "runs")},
     }
 
 
-NAMES = [
-    "ids",
-    "one",
-    "keep",
-    "cascade",
-    "pipeline",
-    "both",
-    "collect",
-    "purge",
-    "forced purge",
-    "erase",
-    "first",
-    "last",
-    "forced",
-]
+def hold_to_what_was_asked(registry: ArtifactRegistry, request: Request, state: State) -> None:
+    """A plan names what the lines of the log and the listings of folders say that it should."""
+    try:
+        expected = state.expected(request)
+    except Refused:
+        with pytest.raises(Refused):
+            ask(registry, request)
+        return
+    plan = ask(registry, request)
+    planned = parts(plan)
+    if "files" not in expected:
+        files = set(planned["files"])
+        assert len(files) == len(planned["files"])
+        assert files.issuperset(expected.pop("brought")), request
+        assert files.isdisjoint(expected.pop("kept")), request
+        assert files <= state.files.keys()
+        expected["files"] = planned["files"]
+    if request[0] == "erase":  # an event erases what has no file any more, too
+        planned["values"] = sorted(set(planned["values"]) & state.private.keys())
+    assert planned == expected, request
+    assert plan.size_bytes == sum(state.files[each] for each in planned["files"]) + sum(
+        state.private[each] for each in planned["values"]
+    )
 
 
-@settings(max_examples=150)
-@given(operations, st.sampled_from(NAMES), st.booleans())
-def test_what_is_planned_is_what_goes(steps: list[Operation], name: str, is_run_open: bool) -> None:  # noqa: FBT001
-    """Files, private values and live artifacts before and after differ by just what the plan names."""
-    check(steps, name, is_run_open=is_run_open)
-
-
-some = st.lists(registrations, max_size=3)
+@settings(max_examples=200)
+@given(st.lists(turns, min_size=2, max_size=16))
+def test_a_plan_is_of_what_was_asked_for(steps: list[tuple[int, Operation]]) -> None:
+    """Closures, shared files, restorations: as a naive reading of the log has them, for every request."""
+    with a_dataset() as (workspace, writers, other):
+        enact(writers, steps)
+        state = State(workspace)
+        for request in ALL:
+            hold_to_what_was_asked(other, request, state)
+        assert vars(State(workspace)) == vars(state)
 
 
 @settings(max_examples=200)
 @given(
-    some, st.lists(registrations, min_size=1, max_size=4), some, st.sampled_from(["first", "last", "forced"])
+    st.lists(turns, min_size=2, max_size=12), requests, st.booleans(), st.lists(turns, max_size=2) | st.just([])
+)
+def test_what_is_planned_is_what_goes_or_nothing(
+    steps: list[tuple[int, Operation]],
+    request: Request,
+    force: bool,  # noqa: FBT001 - drawn
+    meanwhile: list[tuple[int, Operation]],
+) -> None:
+    """Before and after differ by just what the plan names, if it is still the plan when it is carried out."""
+    check(steps, request, force=force, meanwhile=meanwhile)
+
+
+some = st.lists(st.tuples(st.just(0), registrations), max_size=3)
+
+
+@settings(max_examples=200)
+@given(
+    some,
+    st.lists(st.tuples(st.just(0), registrations), min_size=1, max_size=4),
+    some,
+    st.booleans(),
+    st.lists(turns, max_size=1),
 )
 def test_what_a_run_registered_is_taken_back(
-    before: list[Operation], inside: list[Operation], after: list[Operation], name: str
+    before: list[tuple[int, Operation]],
+    inside: list[tuple[int, Operation]],
+    after: list[tuple[int, Operation]],
+    commits: bool,  # noqa: FBT001 - drawn
+    meanwhile: list[tuple[int, Operation]],
 ) -> None:
-    """The same of a run amid others, committed or, where it is forced, open."""
-    turn = ("run", True)
-    if name == "forced":
-        check([*before, *after, turn, *inside], name, is_run_open=True)
-    else:
-        check([*before, turn, *inside, turn, *after], name, is_run_open=False)
+    """The same of a run amid others, committed or open."""
+    turn = (0, ("run", True))
+    ends = [turn, *after] if commits else [(1, step) for _, step in after]
+    check([*before, turn, *inside, *ends], ("rollback", 0, "warn"), force=True, meanwhile=meanwhile)
 
 
-def check(steps: list[Operation], name: str, *, is_run_open: bool) -> None:
-    """Plan, carry out, and compare."""
-    with warnings.catch_warnings(), a_workspace() as workspace:
-        warnings.simplefilter("ignore")
-        with (
-            ArtifactRegistry(workspace, "wheat") as registry,
-            ArtifactRegistry(workspace, "wheat") as other,
-        ):
-            enact(registry, steps)
-            if is_run_open and registry._run is None:
-                registry.start_run()
-                enact(registry, [step for step in steps if step[0] == "register"][:2])
-            elif not is_run_open and registry._run is not None:
-                registry.end_run()
-            private = workspace / "log" / "wheat" / "private"
-            before = listed(registry.binaries_dir), listed(private), live(workspace), other.position
-            try:
-                plan = requests(other)[name]()
-                assert (listed(registry.binaries_dir), listed(private)) == before[:2]
-                assert other.position == before[3]
-                other.carry_out(plan)
-            except (NotFoundError, DependentsError):
-                plan = Plan(None, before[3])
-            except ConflictError:  # a run of a living process
-                assert name in {"first", "last", "purge"}
-                assert is_run_open
-                plan = Plan(None, before[3])
-            after = listed(registry.binaries_dir), listed(private), live(workspace)
-            sources = {record.artifact_id: set(record.depends_on) for record in other.get_all_records()}
-        assert {each.path: each.size_bytes for each in plan.files} == _lost(before[0], after[0])
-        assert {v.path: v.size_bytes for v in plan.values if v.size_bytes} == _lost(before[1], after[1])
-        assert after[0].keys() <= before[0].keys()
-        assert plan.restored or after[1].keys() <= before[1].keys()  # what is repeated is withheld again
-        gone = {each.artifact_id: each.position for each in plan.artifacts}
-        if plan.runs:  # what only an open run sees was live to nobody else
-            gone = {each: at for each, at in gone.items() if before[2].get(each) == at}
-        assert gone == {each: at for each, at in before[2].items() if after[2].get(each) != at}
-        back = {each.artifact_id for each in plan.restored}
-        assert back == {each for each, at in after[2].items() if before[2].get(each) != at}
-        ended = gone.keys() - after[2].keys()
-        # What is live again is as it was before the run, sources that were not live then included.
-        assert set(plan.dependents) == {each for each in sources.keys() - back if sources[each] & ended}
-        if not any(step[0] == "stray" for step in steps):
+def check(
+    steps: list[tuple[int, Operation]],
+    request: Request,
+    *,
+    force: bool,
+    meanwhile: list[tuple[int, Operation]],
+) -> None:
+    """Plan, let others go on, carry out, and compare."""
+    with a_dataset() as (workspace, writers, other):
+        enact(writers, steps)
+        hold_to_what_was_asked(other, request, State(workspace))
+        try:
+            plan = ask(other, request, force=force)
+        except Refused:
+            return
+        enact(writers, meanwhile)
+        try:
+            same = _compared(plan) == _compared(ask(other, request, force=force))
+        except Refused:
+            same = False
+        before = State(workspace)
+        told: list[int] = []
+        try:
+            other.carry_out(plan, told.append)
+        except ConflictError:
+            assert not same or (plan.runs and not force)
+            assert vars(State(workspace)) == vars(before)
+            return
+        assert same
+        assert force or not plan.runs
+        hold_to_what_went(plan, before, State(workspace))
+        assert sum(told) >= len(plan.files)
+        if not any(step[0] == "stray" for _, step in [*steps, *meanwhile]):
             check_consistency(workspace)
 
 
-def _lost(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    return {name: size for name, size in before.items() if name not in after}
+def _compared(plan: Plan) -> list[set[Any]]:
+    return [
+        set(getattr(plan, name))
+        for name in ("artifacts", "files", "values", "restored", "dependents", "aliases", "runs")
+    ]
+
+
+def hold_to_what_went(plan: Plan, before: State, after: State) -> None:
+    """Two states of a dataset differ by what a plan names."""
+    gone, named = before.files.keys() - after.files.keys(), parts(plan)
+    assert sorted(gone) == named["files"]
+    erased = before.private.keys() - after.private.keys()
+    # What is erased may have no file, and what an erasure left whose process died goes as well.
+    assert set(named["values"]) & before.private.keys() == erased - before.erased
+    assert after.files.keys() <= before.files.keys()
+    assert plan.restored or after.private.keys() <= before.private.keys()  # what is repeated is withheld again
+    assert before.own.keys() - after.own.keys() == set(plan.runs)
+    ended = dict(named["artifacts"])
+    if plan.runs:  # what only an open run sees was live to nobody else
+        ended = {each: at for each, at in ended.items() if before.live.get(each) == at}
+    assert ended == {each: at for each, at in before.live.items() if after.live.get(each) != at}
+    back = {each for each, at in after.live.items() if before.live.get(each) != at}
+    assert back == set(dict(named["restored"]))
+    assert after.aliases == before.aliases
+    assert plan.is_empty == (after.size == before.size)
+
+
+@contextmanager
+def a_dataset() -> Iterator[tuple[Path, list[ArtifactRegistry], ArtifactRegistry]]:
+    """A workspace, two that write to its dataset, and one that plans."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        warnings.simplefilter("ignore")
+        workspace = Path(folder) / "workspace"
+        opened = [stack.enter_context(ArtifactRegistry(workspace, "wheat")) for _ in range(3)]
+        yield workspace, opened[:2], opened[2]
 
 
 class TestWhenTheLogHasMoved:
@@ -303,6 +355,38 @@ class TestWhenTheLogHasMoved:
         assert list(registry.get_all_records()) == [registry.resolve(IDS[3])]
 
 
+    def test_what_is_no_longer_there(self, registry: ArtifactRegistry) -> None:
+        registry.register([1], IDS[0], "model")
+        plan = registry.plan_deletion(IDS[0])
+        registry.delete_pipeline_artifacts("p0")
+        with pytest.raises(ConflictError, match=f"no longer holds at position 2: no artifact '{IDS[0][:2]}"):
+            registry.carry_out(plan)
+
+    def test_what_was_deleted_and_restored_since_is_another_registration(
+        self, registry: ArtifactRegistry
+    ) -> None:
+        registry.register([1], IDS[0], "model")
+        plan = registry.plan_deletion(IDS[0])
+        registry.delete_pipeline_artifacts("p0")
+        registry.restore(IDS[0], 1)
+        with pytest.raises(ConflictError, match="1 more artifact"):
+            registry.carry_out(plan)
+        assert IDS[0] in registry
+
+    def test_a_plan_is_of_one_dataset(self, registry: ArtifactRegistry, workspace: Path) -> None:
+        """Ids, positions and files are the same in both."""
+        registry.register([1], IDS[0], "model")
+        plan = registry.plan_deletion(IDS[0])
+        with ArtifactRegistry(workspace, "rye") as other:
+            other.register([1], IDS[0], "model")
+            with pytest.raises(InvalidInputError, match="Make it of this one"):
+                other.carry_out(plan)
+            assert IDS[0] in other
+        with ArtifactRegistry(workspace, "wheat") as same:
+            same.carry_out(plan)
+        assert IDS[0] not in registry
+
+
 class TestAsking:
     def test_ids_or_a_pipeline(self, registry: ArtifactRegistry) -> None:
         for ids, pipeline in (((), None), ((IDS[0],), "p0")):
@@ -310,8 +394,58 @@ class TestAsking:
                 registry.plan_deletion(ids, pipeline_id=pipeline)
 
     def test_outside_of_a_run(self, registry: ArtifactRegistry) -> None:
-        with registry.run(), pytest.raises(ConflictError, match="outside of runs"):
-            registry.plan_purge()
+        plan = registry.plan_purge()
+        with registry.run():
+            with pytest.raises(ConflictError, match="outside of runs"):
+                registry.plan_purge()
+            with pytest.raises(ConflictError, match="outside of runs"):
+                registry.carry_out(plan)
+
+    def test_what_a_dead_process_left_open_is_rolled_back_first(
+        self, registry: ArtifactRegistry, workspace: Path
+    ) -> None:
+        with ArtifactRegistry(workspace, "wheat") as other:
+            other.start_run()
+            other.register([1], IDS[0], "model")
+            run = other._run
+            assert run is not None
+            run.release()  # as the system does when a process dies
+            assert registry.plan_purge().is_empty
+            assert registry.run_info(run.run_id).status == "rolled-back"
+
+    def test_what_dead_processes_left_is_tidied_away(self, registry: ArtifactRegistry) -> None:
+        """Locks of no run, and old files without a name: a young one may be another's that is at work."""
+        registry.register([1], IDS[0], "model", params={"who": "Grete"}, private=["who"])
+        log = registry.workspace / "log" / "wheat"
+        (log / "runs").mkdir(exist_ok=True)
+        lock, private = log / "runs" / "gone.lock", next((log / "private").glob("*.json"))
+        lock.touch()
+        aside = [log / "aside" / name for name in ("old", "young")]
+        aside[0].parent.mkdir(exist_ok=True)
+        for path, age in zip(aside, (7_200, 0), strict=True):
+            path.write_bytes(b"1")
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
+        unnamed = private.with_name(f"{private.name[:16]}-{'0' * 64}.json")
+        registry.carry_out(registry.plan_collection())
+        assert not lock.exists()
+        assert not aside[0].exists()
+        assert aside[1].exists()
+        assert private.exists()
+        assert not unnamed.exists()
+        aside[1].unlink()
+
+    def test_private_values_by_their_age(self, registry: ArtifactRegistry) -> None:
+        for artifact_id in IDS[:2]:
+            registry.register([1], artifact_id, "model", params={"who": "Grete"}, private=["who"])
+        registry.delete_pipeline_artifacts("p0")
+        old, young = sorted((registry.workspace / "log" / "wheat" / "private").glob("*.json"))
+        os.utime(old, (old.stat().st_atime, old.stat().st_mtime - 7_200))
+        plan = registry.plan_collection(older_than=timedelta(hours=1))
+        assert [each.path for each in plan.values] == [old.name]
+        registry.carry_out(plan)
+        assert not old.exists()
+        assert young.exists()
+        registry.carry_out(registry.plan_collection())
 
     def test_files_by_their_age(self, registry: ArtifactRegistry) -> None:
         registry.register([1], IDS[0], "model")

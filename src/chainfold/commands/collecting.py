@@ -209,12 +209,10 @@ class Collection:
     Attributes:
         references: The manifests that may refer to files, too; None leaves them out.
         older_than: Only what has lain unchanged for so many seconds; None for all.
-        private: Whether to look for what was withheld.
     """
 
     references: ManifestReferences | None
     older_than: float | None = None
-    private: bool = True
 
     def plan(self, data: Dataset) -> Plan:
         """See `Request`.
@@ -228,7 +226,7 @@ class Collection:
             if encodable(path)  # an event can name no other
             and (self.older_than is None or self._is_old(data.files.age(data.blobs.folder / path)))
         )
-        values = unwanted_private(data)[0] if self.private else []
+        values = unwanted_private(data)[0]
         if self.older_than is not None:
             values = [path for path in values if self._is_old(data.files.age(data.private.folder / path))]
         return Plan(self, data.projections.size, files=files, values=planned_values(data, values))
@@ -303,7 +301,11 @@ class Purge:
         """
         if plan.runs and not self.force:
             raise _in_the_way(data, plan.runs)
-        _purge(data, plan.files, step)
+        if plan.is_empty:
+            sweep_private(data, "purged")
+            data.secure_log()  # what was there may be gone by an entry that a power cut would undo
+        else:
+            _purge(data, plan.files, step)
 
 
 def purge(data: Dataset, run_id: str | None, *, force: bool) -> tuple[int, int]:

@@ -116,6 +116,7 @@ class Planned:
                 through. What it raises ends the work there: what is left are orphans, for `plan_collection`.
 
         Raises:
+            InvalidInputError: If it was made of another dataset.
             ConflictError: If the log or the files have changed so that the plan no longer holds: the message
                 says how. Or if open runs stand in the way.
             StorageError: If the system refuses.

@@ -4,6 +4,7 @@ A command that deletes is a request. Its plan comes of one state of the log; car
 out anew as the only writer, by the same code, and refuses if that is not what was shown.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -11,7 +12,13 @@ import msgspec
 
 from chainfold.artifact_ids import named
 from chainfold.dataset import Dataset
-from chainfold.errors import ConflictError, CorruptionError, DependentsError, NotFoundError
+from chainfold.errors import (
+    ConflictError,
+    CorruptionError,
+    DependentsError,
+    InvalidInputError,
+    NotFoundError,
+)
 from chainfold.places import encodable
 from chainfold.private import paths_of, read
 from chainfold.records import PARAMS
@@ -85,6 +92,7 @@ class Plan(msgspec.Struct, frozen=True):
         dependents: Ids of live artifacts that stay, and were made from what goes.
         aliases: Aliases that point to what goes, and then to nothing that is live.
         runs: Open runs that are rolled back, or stand in the way.
+        origin: Folder of the log of which it comes.
     """
 
     request: Any
@@ -96,6 +104,7 @@ class Plan(msgspec.Struct, frozen=True):
     dependents: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    origin: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -112,7 +121,7 @@ def planned(data: Dataset, request: Request) -> Plan:
     """What a request would do now. Nothing is changed."""
     with data.mutex:
         data.refresh()
-        return request.plan(data)
+        return msgspec.structs.replace(request.plan(data), origin=_origin(data))
 
 
 def carry_out(data: Dataset, plan: Plan, step: Step | None = None) -> None:
@@ -124,9 +133,15 @@ def carry_out(data: Dataset, plan: Plan, step: Step | None = None) -> None:
         step: Told how many more files went.
 
     Raises:
+        InvalidInputError: If it was made of another dataset.
         ConflictError: If that is not what would be done now: the message says what has changed. Nothing is.
         StorageError: If the system refuses.
     """
+    if plan.origin != _origin(data):
+        raise InvalidInputError(
+            f"nothing was done: the plan is of the dataset with the log {plan.origin or '(none)'}, and was to "
+            f"be carried out on that with the log {_origin(data)}. Make it of this one"
+        )
     with data.writing():
         try:
             again: Plan = plan.request.plan(data)
@@ -136,6 +151,10 @@ def carry_out(data: Dataset, plan: Plan, step: Step | None = None) -> None:
         if changes:
             raise ConflictError(_moved(plan, again.position, changes))
         plan.request.carry_out(data, again, step)
+
+
+def _origin(data: Dataset) -> str:
+    return os.path.realpath(data.folder)
 
 
 _WORDS: Final = {
