@@ -52,28 +52,29 @@ class State:
                 self._take(entry)
 
     def _take(self, entry: dict[str, Any]) -> None:
-        run, position = entry.get("run"), entry["position"]
+        run: Any = entry.get("run")
+        position = entry["position"]
         self.size = position + 1
         match entry["kind"]:
             case "run-started":
                 self.runs.append(run)
                 self.own[run], self._doomed[run] = {}, set()
             case "run-committed":
-                self.replaced[run] = dict(self.live)
-                doomed = self._doomed.pop(run)
-                self.live = {each: at for each, at in self.live.items() if at not in doomed}
-                own = self.own.pop(run)
-                self.live |= own
-                self.shown |= dict.fromkeys(own.values(), position)
+                self._commit(run, position)
             case "run-rolled-back":
                 self.own.pop(run)
             case "artifact-registered":
                 self.rows[position] = {**entry["record"], "run": run}
-                (self.own[run] if run in self.own else self.live)[entry["record"]["artifact_id"]] = position
+                self.own.get(run, self.live)[entry["record"]["artifact_id"]] = position
                 if run is None:
                     self.shown[position] = position
             case "artifacts-deleted":
                 self._delete(entry, run)
+            case _:
+                self._take_rest(entry, position)
+
+    def _take_rest(self, entry: dict[str, Any], position: int) -> None:
+        match entry["kind"]:
             case "dataset-purged":
                 self.live = {}
                 self.swept.append((position, None))
@@ -83,6 +84,12 @@ class State:
                 self.erased.update(entry["paths"])
             case "alias-set":
                 self.aliases[entry["alias"]] = entry.get("artifact_id")
+
+    def _commit(self, run: str, position: int) -> None:
+        self.replaced[run] = dict(self.live)
+        doomed, own = self._doomed.pop(run), self.own.pop(run)
+        self.live = {each: at for each, at in self.live.items() if at not in doomed} | own
+        self.shown |= dict.fromkeys(own.values(), position)
 
     def _delete(self, entry: dict[str, Any], run: str | None) -> None:
         meant = {each for each in self.live if _is_meant(entry, each)}
@@ -188,7 +195,7 @@ class State:
         never = float("inf")
         kept = set(needed)
         for path in self._paths(mine):
-            seen = min((self.shown.get(at, never) for at in mine if self.rows[at]["path"] == path))
+            seen = min(self.shown.get(at, never) for at in mine if self.rows[at]["path"] == path)
             kept |= {
                 path
                 for at, theirs in others.items()
@@ -234,7 +241,15 @@ class State:
 
 def _plan(**parts: Any) -> dict[str, Any]:
     bounds = {"kept", "brought"} & parts.keys()
-    names = ["artifacts", "values", "restored", "dependents", "aliases", "runs", *([] if bounds else ["files"])]
+    names = [
+        "artifacts",
+        "values",
+        "restored",
+        "dependents",
+        "aliases",
+        "runs",
+        *([] if bounds else ["files"]),
+    ]
     return {name: sorted(parts.get(name, ())) for name in [*names, *sorted(bounds)]}
 
 

@@ -3,127 +3,41 @@
 What went is read from listings of folders and from the log's lines, neither of which a plan has to do with.
 """
 
-import itertools
 import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import check_consistency
+from tests.deletion_histories import (
+    ALL,
+    IDS,
+    Operation,
+    enact,
+    histories,
+    names,
+    registrations,
+    requests,
+    turns,
+)
 from tests.deletion_oracle import Refused, Request, State
 
-from chainfold import ArtifactRegistry, ConflictError, DependentsError, InvalidInputError, NotFoundError
-from chainfold.commands.plans import Plan
-
-IDS = [f"p{pipeline}${'0123456789ab'}:{fold}" for pipeline in range(2) for fold in range(3)]
-USED = [IDS[0], IDS[1], IDS[3], IDS[4]]
-Operation = tuple[Any, ...]
-used = st.sampled_from(USED)
-registrations = st.tuples(
-    st.just("register"), used, st.integers(0, 2), st.lists(used, max_size=2, unique=True), st.booleans()
+from chainfold import (
+    ArtifactRegistry,
+    ConflictError,
+    DependentsError,
+    InvalidInputError,
+    NotFoundError,
 )
-changes = st.one_of(
-    registrations,
-    registrations,  # most of a history
-    registrations,
-    st.tuples(st.just("run"), st.booleans()),
-    st.tuples(st.just("delete"), st.sampled_from(["p0", "p1"]), st.booleans()),
-    st.tuples(st.just("alias"), st.sampled_from(["a", "b"]), used),
-    st.tuples(st.just("stray"), st.integers(0, 3)),
-    st.tuples(st.just("manifest"), st.integers(0, 9)),
-    st.tuples(st.just("erase"), used),
-    st.tuples(st.just("gc")),
-    st.tuples(st.just("restore"), used, st.integers(0, 20)),
-)
-turns = st.tuples(st.sampled_from([0, 0, 0, 1]), changes)
-"""Which of two writers does what."""
-policies = st.sampled_from(["warn", "cascade", "refuse"])
-requests = st.one_of(
-    st.tuples(
-        st.just("delete"),
-        st.sampled_from(["p0", "p1"]) | st.lists(used, min_size=1, max_size=2, unique=True).map(tuple),
-        st.sampled_from([True, True, False]),
-        policies,
-    ),
-    st.tuples(st.just("collect"), st.booleans()),
-    st.just(("purge",)),
-    st.tuples(st.just("erase"), used),
-    st.tuples(st.just("rollback"), st.integers(0, 3), st.sampled_from(["warn", "refuse"])),
-)
-ALL = [
-    *[
-        ("delete", target, True, policy)
-        for target in ["p0", "p1", (USED[0], USED[2]), *((each,) for each in USED)]
-        for policy in ("warn", "cascade", "refuse")
-    ],
-    ("delete", "p0", False, "warn"),
-    ("collect", True),
-    ("collect", False),
-    ("purge",),
-    *[("erase", each) for each in USED],
-    *[("rollback", number, "warn") for number in range(3)],
-]
-"""Plans change nothing: each of these is made in every state."""
-
-
-def enact(writers: list[ArtifactRegistry], steps: list[tuple[int, Operation]]) -> None:
-    """A history: some of it in runs, some by hand."""
-    counter = itertools.count()
-    for who, step in steps:
-        registry = writers[who]
-        match step:
-            case ("register", artifact_id, content, sources, private):
-                params = {"who": f"Grete {next(counter)}", "n": 1} if private else {}
-                sources = [each for each in sources if each != artifact_id]
-                registry.register(
-                    [content], artifact_id, "model", sources, params=params, private=list(params)
-                )
-            case ("run", commits):
-                if registry._run is None:
-                    registry.start_run()
-                elif commits:
-                    registry.end_run()
-                else:
-                    registry.cleanup_failed_run()
-            case ("delete", pipeline_id, files):
-                registry.delete_pipeline_artifacts(pipeline_id, delete_files=files)
-            case ("alias", name, artifact_id):
-                if registry._run is None and artifact_id in registry:
-                    registry.set_alias(name, artifact_id)
-            case ("stray", number):
-                registry.binaries_dir.mkdir(parents=True, exist_ok=True)
-                (registry.binaries_dir / f"stray{number}.bin").write_bytes(b"x" * number)
-            case ("manifest", number):
-                _mention(registry, number)
-            case ("erase", artifact_id):
-                with suppress(NotFoundError):
-                    registry.erase_private(artifact_id)
-            case ("gc",):
-                registry.delete_orphaned_artifacts(dry_run=False)
-            case ("restore", artifact_id, position):
-                with suppress(NotFoundError, ConflictError):
-                    registry.restore(artifact_id, min(position, registry.position))
-
-
-def _mention(registry: ArtifactRegistry, number: int) -> None:
-    """A pipeline's manifest names a file that is there."""
-    there = names(registry.binaries_dir) if registry.binaries_dir.exists() else []
-    if there:
-        folder = registry.workspace / "runs" / f"run{number}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "manifest.yaml").write_text(f"path: {there[number % len(there)]}\n", encoding="utf-8")
-
-
-def names(folder: Path) -> list[str]:
-    """Files of a folder."""
-    return sorted(path.name for path in folder.iterdir())
+from chainfold.commands.plans import Plan, PlannedArtifact, PlannedFile, PlannedValue
 
 
 def ask(registry: ArtifactRegistry, request: Request, *, force: bool = True) -> Plan:
@@ -135,9 +49,7 @@ def ask(registry: ArtifactRegistry, request: Request, *, force: bool = True) -> 
     try:
         match request:
             case ("delete", str() as pipeline_id, files, policy):
-                return registry.plan_deletion(
-                    pipeline_id=pipeline_id, delete_files=files, dependents=policy
-                )
+                return registry.plan_deletion(pipeline_id=pipeline_id, delete_files=files, dependents=policy)
             case ("delete", ids, files, policy):
                 return registry.plan_deletion(ids, delete_files=files, dependents=policy)
             case ("collect", scans):
@@ -191,7 +103,7 @@ def hold_to_what_was_asked(registry: ArtifactRegistry, request: Request, state: 
 
 
 @settings(max_examples=200)
-@given(st.lists(turns, min_size=2, max_size=16))
+@given(histories(10))
 def test_a_plan_is_of_what_was_asked_for(steps: list[tuple[int, Operation]]) -> None:
     """Closures, shared files, restorations: as a naive reading of the log has them, for every request."""
     with a_dataset() as (workspace, writers, other):
@@ -203,9 +115,7 @@ def test_a_plan_is_of_what_was_asked_for(steps: list[tuple[int, Operation]]) -> 
 
 
 @settings(max_examples=200)
-@given(
-    st.lists(turns, min_size=2, max_size=12), requests, st.booleans(), st.lists(turns, max_size=2) | st.just([])
-)
+@given(histories(6), requests, st.booleans(), st.lists(turns, max_size=2) | st.just([]))
 def test_what_is_planned_is_what_goes_or_nothing(
     steps: list[tuple[int, Operation]],
     request: Request,
@@ -272,7 +182,7 @@ def check(
         assert force or not plan.runs
         hold_to_what_went(plan, before, State(workspace))
         assert sum(told) >= len(plan.files)
-        if not any(step[0] == "stray" for _, step in [*steps, *meanwhile]):
+        if not any(step[0] in {"stray", "lose"} for _, step in [*steps, *meanwhile]):
             check_consistency(workspace)
 
 
@@ -291,7 +201,9 @@ def hold_to_what_went(plan: Plan, before: State, after: State) -> None:
     # What is erased may have no file, and what an erasure left whose process died goes as well.
     assert set(named["values"]) & before.private.keys() == erased - before.erased
     assert after.files.keys() <= before.files.keys()
-    assert plan.restored or after.private.keys() <= before.private.keys()  # what is repeated is withheld again
+    assert (
+        plan.restored or after.private.keys() <= before.private.keys()
+    )  # what is repeated is withheld again
     assert before.own.keys() - after.own.keys() == set(plan.runs)
     ended = dict(named["artifacts"])
     if plan.runs:  # what only an open run sees was live to nobody else
@@ -354,7 +266,6 @@ class TestWhenTheLogHasMoved:
         registry.carry_out(plan)
         assert list(registry.get_all_records()) == [registry.resolve(IDS[3])]
 
-
     def test_what_is_no_longer_there(self, registry: ArtifactRegistry) -> None:
         registry.register([1], IDS[0], "model")
         plan = registry.plan_deletion(IDS[0])
@@ -373,6 +284,38 @@ class TestWhenTheLogHasMoved:
             registry.carry_out(plan)
         assert IDS[0] in registry
 
+    @pytest.mark.parametrize(
+        ("name", "item"),
+        [
+            ("artifacts", PlannedArtifact(IDS[0], 7)),
+            ("files", PlannedFile("a.bin", 2)),
+            ("values", PlannedValue(IDS[0], "who", "a.json", 2)),
+            ("restored", PlannedArtifact(IDS[0], 7)),
+            ("dependents", IDS[3]),
+            ("aliases", "production"),
+            ("runs", "run"),
+        ],
+    )
+    def test_each_part_counts(self, registry: ArtifactRegistry, name: str, item: object) -> None:
+        registry.register([1], IDS[0], "model")
+        registry.set_alias("best", IDS[0])
+        plan = registry.plan_deletion(IDS[0])
+        more = msgspec.structs.replace(plan, **{name: (*getattr(plan, name), item)})
+        with pytest.raises(ConflictError, match="1 fewer"):
+            registry.carry_out(more)
+        assert IDS[0] in registry
+
+    def test_the_size_of_a_file_counts(self, registry: ArtifactRegistry) -> None:
+        registry.binaries_dir.mkdir(parents=True)
+        stray = registry.binaries_dir / "a.bin"
+        stray.write_bytes(b"1")
+        plan = registry.plan_collection()
+        stray.write_bytes(b"12")
+        with pytest.raises(ConflictError, match=r"1 more file \(a.bin\); 1 fewer file"):
+            registry.carry_out(plan)
+        registry.carry_out(registry.plan_collection())
+        assert not stray.exists()
+
     def test_a_plan_is_of_one_dataset(self, registry: ArtifactRegistry, workspace: Path) -> None:
         """Ids, positions and files are the same in both."""
         registry.register([1], IDS[0], "model")
@@ -388,6 +331,13 @@ class TestWhenTheLogHasMoved:
 
 
 class TestAsking:
+    @pytest.mark.parametrize("files", [True, False])
+    def test_the_event_says_whether_files_went(self, registry: ArtifactRegistry, *, files: bool) -> None:
+        registry.register([1], IDS[0], "model")
+        registry.carry_out(registry.plan_deletion(pipeline_id="p0", delete_files=files))
+        (entry,) = registry.events(kinds="artifacts-deleted")
+        assert getattr(entry.event, "delete_files", None) is files
+
     def test_ids_or_a_pipeline(self, registry: ArtifactRegistry) -> None:
         for ids, pipeline in (((), None), ((IDS[0],), "p0")):
             with pytest.raises(InvalidInputError, match="name either"):
@@ -425,13 +375,14 @@ class TestAsking:
         for path, age in zip(aside, (7_200, 0), strict=True):
             path.write_bytes(b"1")
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
-        unnamed = private.with_name(f"{private.name[:16]}-{'0' * 64}.json")
+        text = private.read_bytes()
+        registry.erase_private(IDS[0])
+        private.write_bytes(text)  # as a copy that was put back
         registry.carry_out(registry.plan_collection())
         assert not lock.exists()
         assert not aside[0].exists()
         assert aside[1].exists()
-        assert private.exists()
-        assert not unnamed.exists()
+        assert not private.exists()
         aside[1].unlink()
 
     def test_private_values_by_their_age(self, registry: ArtifactRegistry) -> None:
