@@ -54,7 +54,10 @@ def histories(size: int) -> st.SearchStrategy[list[tuple[int, Operation]]]:
     """What was done to a dataset, the beginning by hand or in a run."""
     run = st.sampled_from([[], [(0, ("run", True))]])
     aliases = st.tuples(*[st.tuples(st.just(0), aliasing(st.just(each))) for each in ("a", "b")])
-    return st.tuples(run, beginnings, aliases, st.lists(turns, max_size=size)).map(
+    beside = st.tuples(
+        st.just((1, ("run", True))), *[st.tuples(st.just(1), registering(used)) for _ in range(2)]
+    ).map(list)
+    return st.tuples(run, beginnings, aliases, st.just([]) | beside, st.lists(turns, max_size=size)).map(
         lambda drawn: [step for part in drawn for step in part]
     )
 

@@ -220,6 +220,8 @@ class TestGc:
         result = chainfold("gc", "--all", "--yes")
         assert result.exit_code == 65
         assert "manifest.yaml" in result.stderr
+        assert "leave manifests out with --ignore-manifests" in result.stderr
+        assert "=False" not in result.stderr
         (now.binaries_dir / "kept.bin").unlink()
 
 

@@ -351,6 +351,30 @@ class TestAsking:
             with pytest.raises(ConflictError, match="outside of runs"):
                 registry.carry_out(plan)
 
+    def test_a_purge_names_all_open_runs_and_is_refused_unless_forced(
+        self, registry: ArtifactRegistry, workspace: Path
+    ) -> None:
+        with (
+            ArtifactRegistry(workspace, "wheat") as one,
+            ArtifactRegistry(workspace, "wheat") as two,
+        ):
+            for other in (one, two):
+                other.start_run()
+                other.register([1], IDS[0], "model")
+            runs = {run.run_id for run in registry.runs()}
+            assert set(registry.plan_purge().runs) == runs
+            position = registry.position
+            with pytest.raises(ConflictError, match="force=True"):
+                registry.carry_out(registry.plan_purge())
+            assert registry.position == position
+            for run in runs:
+                assert registry.plan_rollback(run).files == ()  # the other one holds it
+                with pytest.raises(ConflictError, match="its process is alive"):
+                    registry.carry_out(registry.plan_rollback(run))
+            registry.carry_out(registry.plan_purge(force=True))
+            assert {run.status for run in registry.runs()} == {"rolled-back"}
+            assert names(registry.binaries_dir) == []
+
     def test_what_a_dead_process_left_open_is_rolled_back_first(
         self, registry: ArtifactRegistry, workspace: Path
     ) -> None:

@@ -84,9 +84,28 @@ def stand_in() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
 
 
+_SPOKEN: Final = {
+    "delete_orphaned_artifacts(dry_run=False)": "chainfold gc --all",
+    "scan_all_manifests=False": "--ignore-manifests",
+    "dependents='cascade'": "--cascade",
+    "dependents='warn'": "--keep-dependents",
+    "history(id)": "chainfold log ID",
+    "erase_private": "chainfold erase ID",
+    "force=True": "--force",
+}
+"""What the library advises its callers, as whoever is at a terminal would do it."""
+
+
+def as_commands(text: str) -> str:
+    """A message of the library, in the words of the command line."""
+    for call, command in _SPOKEN.items():
+        text = text.replace(call, command)
+    return text
+
+
 def tell(kind: str, text: str) -> None:
     """A line on stderr."""
-    words = plain(" ".join(text.split()))
+    words = plain(" ".join(as_commands(text).split()))
     if sys.stderr.isatty():  # a terminal would break the line amid a word
         columns = shutil.get_terminal_size().columns
         words = textwrap.fill(f"{kind}: {words}", columns, break_on_hyphens=False)[len(kind) + 2 :]

@@ -32,7 +32,7 @@ _NOTHING_BYTES: Final = 1 << 20
 _ABANDONED_SECONDS: Final = 3_600
 """As the collector has it: younger files may be those of a process that is at work."""
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
-_GC: Final = "chainfold gc removes what processes left that died"
+_GC: Final = "chainfold gc --all removes what processes left that died"
 
 
 class Symptom(NamedTuple):

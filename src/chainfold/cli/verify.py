@@ -9,6 +9,7 @@ import click
 
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
+from chainfold.cli.failing import as_commands
 from chainfold.cli.keys import check_signature
 from chainfold.cli.moments import read_checkpoint
 from chainfold.cli.naming import each_name, find_id
@@ -182,10 +183,10 @@ def _tell_finding(printer: Printer, finding: "Finding") -> None:
         f"{finding.level.capitalize()} ({finding.kind}): {finding.where}", fg="red" if is_error else "magenta"
     )
     if not finding.expected:
-        printer.paragraph(finding.detail, 2)
+        printer.paragraph(as_commands(finding.detail), 2)
         return
     if not finding.found or finding.kind == "corruption":
-        printer.paragraph(finding.detail, 2)
+        printer.paragraph(as_commands(finding.detail), 2)
     printer.pairs(
         [
             ("file", f"{finding.file} (sha256)" if finding.file else ""),
