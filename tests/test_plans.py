@@ -37,6 +37,7 @@ from chainfold import (
     InvalidInputError,
     NotFoundError,
 )
+from chainfold.blobs import BlobStore
 from chainfold.commands.plans import Plan, PlannedArtifact, PlannedFile, PlannedValue
 
 
@@ -433,6 +434,35 @@ class TestAsking:
         registry.carry_out(plan)
         assert not (registry.binaries_dir / "old.bin").exists()
         registry.carry_out(registry.plan_collection())
+
+    @pytest.mark.parametrize("command", ["delete", "collect", "purge"])
+    def test_an_interrupt_waits_for_the_files_that_an_event_names(
+        self, registry: ArtifactRegistry, command: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also where nobody holds it back, as the command line does."""
+        for number in range(9):
+            registry.register([number], f"p0${'0123456789ab'}:{number}", "model")
+        if command == "collect":
+            registry.delete_pipeline_artifacts("p0")
+        remove, removed = BlobStore.remove, list[str]()
+
+        def interrupted(store: BlobStore, path: str) -> bool:
+            removed.append(path)
+            if len(removed) == 3:
+                raise KeyboardInterrupt
+            return remove(store, path)
+
+        monkeypatch.setattr(BlobStore, "remove", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            match command:
+                case "delete":
+                    registry.delete_pipeline_artifacts("p0", delete_files=True)
+                case "collect":
+                    registry.delete_orphaned_artifacts(dry_run=False)
+                case _:
+                    registry.purge_dataset_artifacts(confirm=True)
+        assert names(registry.binaries_dir) == []
+        assert len(registry) == 0
 
     def test_an_end_by_what_is_told_leaves_the_rest_for_the_next(
         self, registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch

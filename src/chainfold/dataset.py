@@ -244,8 +244,7 @@ class Dataset(Folded):
         for chunk in in_chunks(doomed, _SWEEP_BYTES, lambda each: len(msgspec.json.encode(each[0])) + 1):
             names, size = [path for path, _ in chunk], sum(size for _, size in chunk)
             self.append([BlobsSwept(names, size, reason, cause)], sync=True)
-            for path in names:
-                self.blobs.remove(path)
+            self.blobs.remove_all(names)
             gone += names
             size_bytes += size
             if step is not None:

@@ -202,6 +202,20 @@ class BlobStore:
         """Path and size in bytes of every file, in no order."""
         return self._files.scan(self.folder)
 
+    def remove_all(self, paths: Iterable[str]) -> None:
+        """Remove files whose end a durable event tells: Ctrl-C meanwhile takes effect when all have gone."""
+        pending = list(paths)[::-1]
+        try:
+            self._remove(pending)
+        except KeyboardInterrupt:
+            self._remove(pending)
+            raise
+
+    def _remove(self, pending: list[str]) -> None:
+        while pending:
+            self.remove(pending[-1])
+            pending.pop()
+
     def clear_aside(self, age_seconds: float) -> None:
         """Remove files that were begun so long ago, and never got their name: their process died."""
         for name, _ in self._files.scan(self._aside):

@@ -37,6 +37,8 @@ from chainfold.references import ManifestReferences, orphaned_files
 DependentsPolicy = Literal["warn", "refuse", "cascade"]
 _ABANDONED_SECONDS: Final = 3_600
 """Age from which a file that never got its name is taken to be left by a process that died."""
+_REMOVED_AT_ONCE: Final = 500
+"""Files of a purge, of which one event tells: as many as go before Ctrl-C takes effect."""
 _IDS_BYTES: Final = 40_000
 """Of artifact ids in one event: well below the limit of an entry."""
 
@@ -348,9 +350,9 @@ def _purge(data: Dataset, files: Sequence[PlannedFile], step: Step | None) -> No
     """One event, then all files go; what is left where that ends early are orphans."""
     _roll_back_others(data, None)
     (entry,) = data.append([DatasetPurged()], sync=True)
-    for file in files:
-        data.blobs.remove(file.path)
+    for chunk in in_chunks(files, _REMOVED_AT_ONCE, lambda _: 1):
+        data.blobs.remove_all(file.path for file in chunk)
         if step is not None:
-            step(1)
+            step(len(chunk))
     sweep_private(data, "purged", entry)
     data.log.reserve()

@@ -139,7 +139,7 @@ def carry_out(data: Dataset, plan: Plan, step: Step | None = None) -> None:
     """
     if plan.origin != _origin(data):
         raise InvalidInputError(
-            f"nothing was done: the plan is of the dataset with the log {plan.origin or '(none)'}, and was to "
+            f"nothing was done: the plan is of the dataset with the log {plan.origin}, and was to "
             f"be carried out on that with the log {_origin(data)}. Make it of this one"
         )
     with data.writing():
