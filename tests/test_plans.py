@@ -20,6 +20,7 @@ from tests.conftest import check_consistency
 from tests.deletion_histories import (
     ALL,
     IDS,
+    USED,
     Operation,
     enact,
     histories,
@@ -148,7 +149,8 @@ def test_what_a_run_registered_is_taken_back(
     """The same of a run amid others, committed or open."""
     turn = (0, ("run", True))
     ends = [turn, *after] if commits else [(1, step) for _, step in after]
-    check([*before, turn, *inside, *ends], ("rollback", 0, "warn"), force=True, meanwhile=meanwhile)
+    named: list[tuple[int, Operation]] = [(0, ("alias", f"a{at}", each)) for at, each in enumerate(USED)]
+    check([*before, *named, turn, *inside, *ends], ("rollback", 0, "warn"), force=True, meanwhile=meanwhile)
 
 
 def check(
@@ -332,6 +334,15 @@ class TestWhenTheLogHasMoved:
 
 
 class TestAsking:
+    def test_a_cascade_goes_from_one_pipeline_to_the_next(self, registry: ArtifactRegistry) -> None:
+        registry.register([1], IDS[0], "model")
+        registry.register([2], IDS[3], "model", [IDS[0]])
+        registry.register([3], IDS[1], "model", [IDS[3]])
+        registry.register([4], IDS[4], "model", [IDS[1]])
+        registry.register([5], IDS[5], "model")
+        registry.carry_out(registry.plan_deletion(pipeline_id="p0", dependents="cascade"))
+        assert [record.artifact_id for record in registry.get_all_records()] == [IDS[5]]
+
     @pytest.mark.parametrize("files", [True, False])
     def test_the_event_says_whether_files_went(self, registry: ArtifactRegistry, *, files: bool) -> None:
         registry.register([1], IDS[0], "model")
@@ -491,6 +502,17 @@ class TestAsking:
 
 
 class TestRollingBackACommittedRun:
+    def test_a_file_that_the_run_wrote_again_goes_again(self, registry: ArtifactRegistry) -> None:
+        first = registry.register([1], IDS[0], "model")
+        registry.delete_pipeline_artifacts("p0")
+        registry.carry_out(registry.plan_collection())
+        with registry.run() as run:
+            registry.register([1], IDS[1], "model")
+            registry.register([3], IDS[0], "model")
+        assert first.path in names(registry.binaries_dir)
+        registry.carry_out(registry.plan_rollback(run.run_id))
+        assert names(registry.binaries_dir) == []
+
     def test_what_it_superseded_is_live_again(self, registry: ArtifactRegistry) -> None:
         first = registry.register([1], IDS[0], "model")
         with registry.run() as run:

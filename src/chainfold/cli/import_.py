@@ -59,7 +59,7 @@ def import_(
     A manifest is what chainfold export writes, or a pipeline's own, in YAML or (.json) JSON. Files with the
     right digest are copied in; an artifact whose file is not found is registered without it, and loading
     it fails until the file is put there. Of an import that is interrupted only files stay that were copied:
-    the next try goes on with them, and chainfold gc removes them. What is imported is not trusted:
+    the next try goes on with them, and chainfold gc --all removes them. What is imported is not trusted:
     docs/trust.md says how it is loaded. A dataset that -d names is made if it is not there. With --format
     quiet it prints the ids of what was imported. docs/nirs4all.md says what --nirs4all does.
     """
