@@ -334,6 +334,14 @@ class TestWhenTheLogHasMoved:
 
 
 class TestAsking:
+    def test_one_private_field_of_two(self, registry: ArtifactRegistry) -> None:
+        params = {"who": "Grete", "where": "Lab"}
+        registry.register([1], IDS[0], "model", params=params, private=list(params))
+        plan = registry.plan_erasure(IDS[0], ["who"])
+        assert [each.field for each in plan.values] == ["who"]
+        registry.carry_out(plan)
+        assert registry.require(IDS[0]).params == {"where": "Lab"}
+
     def test_a_cascade_goes_from_one_pipeline_to_the_next(self, registry: ArtifactRegistry) -> None:
         registry.register([1], IDS[0], "model")
         registry.register([2], IDS[3], "model", [IDS[0]])
