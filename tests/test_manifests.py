@@ -1,5 +1,6 @@
 """Manifests in and out."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,64 @@ def test_an_invalid_item_stops_the_import_by_its_index(
     with pytest.raises(ManifestError, match="item 1 of the manifest"):
         registry.import_from_manifest({"items": [ITEM, bad]}, tmp_path)
     assert registry.position == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("content_hash", "md5:abc", "is no sha256:"),
+        ("content_hash", "sha256:\x1b[31m", "control characters"),
+        ("created_at", "yes\x1b[1m", "control characters"),
+        ("created_at", "yes", "is no time"),
+        ("created_at", "9999999-01-01", "is no time"),
+        ("created_at", "2026-05-01T00:00:00+99:00", "is no time"),
+        ("format", "p\x1b[31mx", "control characters"),
+        ("format_version", "1\n2", "control characters"),
+        ("nirs4all_version", "\x1b[31m", "control characters"),
+        ("fold_id", "\x1b", "control characters"),
+        ("fold_id", "", "is empty"),
+        ("fold_id", 10**18, "18 digits"),
+        ("step_index", 10**40, "18 digits"),
+        ("step_index", -1, "negative"),
+        ("step_index", "3", "must be a whole number, not a value of type str"),
+        ("source_index", -1, "negative"),
+        ("substep_index", 10**18, "18 digits"),
+        ("branch_path", [0, -1], "negative"),
+        ("branch_path", 3, "must be a list of whole numbers"),
+        ("version", "x", "must be a whole number"),
+        ("size_bytes", -1, "must be a whole number from 0"),
+        ("size_bytes", "5", "must be a whole number from 0"),
+        ("class_name", 5, "must be text"),
+        ("refers_to", ["a\x1b[31m"], "control characters"),
+        ("depends_on", [ITEM["artifact_id"]], "depends on itself"),
+    ],
+)
+def test_what_registering_would_refuse_is_refused_and_the_field_is_named(
+    registry: ArtifactRegistry, tmp_path: Path, field: str, value: Any, why: str
+) -> None:
+    with pytest.raises(ManifestError, match=f"item 1 of the manifest is invalid: .*{field}.*{why}") as caught:
+        registry.import_from_manifest({"items": [ITEM, {**ITEM, field: value}]}, tmp_path)
+    assert "$." not in str(caught.value)  # what the decoder says is for programmers
+    assert registry.position == 0
+
+
+@pytest.mark.parametrize(
+    ("at", "kept"),
+    [
+        ("2026-05-31T12:00:00.123456+00:00", "2026-05-31T12:00:00.123456+00:00"),
+        ("2026-05-31T12:00:00Z", "2026-05-31T12:00:00Z"),
+        ("2026-05-31T12:00:00", "2026-05-31T12:00:00"),
+        (datetime(2026, 5, 31, 12, tzinfo=UTC), "2026-05-31T12:00:00+00:00"),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_times_as_other_programs_write_them_are_kept(
+    registry: ArtifactRegistry, tmp_path: Path, at: Any, kept: str | None
+) -> None:
+    registry.import_from_manifest([{**ITEM, "created_at": at}], tmp_path)
+    [entry] = registry.events(kinds=["artifact-registered"])
+    assert registry.get_all_records()[0].created_at == (kept or entry.at)
 
 
 def test_what_is_no_manifest_is_refused(registry: ArtifactRegistry, tmp_path: Path) -> None:

@@ -266,11 +266,41 @@ class ArtifactRecord(msgspec.Struct, omit_defaults=True):
         try:
             record = msgspec.convert(known, cls)
         except msgspec.ValidationError as error:
-            raise ValueError(f"not an artifact record: {error}") from error
+            raise ValueError(_misfit(known) or f"not an artifact record: {error}") from error
         if not isinstance(params, dict):
             raise ValueError(f"not an artifact record: params is {type(params).__name__}, not a dict")  # noqa: TRY004 - the reference documents ValueError
         record.params = copied(params)
         return record
+
+
+_MUST_BE: Final = {
+    "source_index": "a whole number",
+    "branch_path": "a list of whole numbers",
+    "step_index": "a whole number",
+    "substep_index": "a whole number",
+    "fold_id": "a whole number or a word",
+    "artifact_type": f"one of {', '.join(ArtifactType)}",
+    "depends_on": "a list of ids",
+    "size_bytes": f"a whole number from 0 to {2**63 - 1}",
+    "version": "a whole number",
+    "private": "a dict of names of fields",
+    "refers_to": "a list of texts",
+}
+"""What a field takes that is no text."""
+
+
+def _misfit(known: dict[str, Any]) -> str:
+    """Which field of a record has a value that it cannot take; empty if it is none of them."""
+    for field in msgspec.structs.fields(ArtifactRecord):
+        if field.name in known:
+            value = known[field.name]
+            try:
+                msgspec.convert(value, field.type)
+            except msgspec.ValidationError:
+                wanted = _MUST_BE.get(field.name, "text")
+                was = "this one" if isinstance(value, int) else f"a value of type {type(value).__name__}"
+                return f"{field.name} must be {wanted}, not {was}"
+    return ""
 
 
 _NESTED = frozenset({dict, list})

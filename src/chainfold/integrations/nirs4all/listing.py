@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from chainfold.chain import OperatorChain
-from chainfold.commands.importing import items_of
+from chainfold.commands.items import items_of
 from chainfold.errors import InvalidInputError, ManifestError, NotFoundError
 from chainfold.lookups import matching, path_of
 from chainfold.records import ArtifactRecord, Fold

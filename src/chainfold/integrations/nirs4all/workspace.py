@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from chainfold.commands.importing import Item, import_items
+from chainfold.commands.importing import import_items
+from chainfold.commands.items import Item
 from chainfold.commands.running import commit, reap, roll_back, start
 from chainfold.dataset import Dataset
 from chainfold.digest import with_prefix
