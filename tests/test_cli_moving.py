@@ -218,9 +218,92 @@ class TestImport:
             "known": 1,
         }
         assert would["datasets"][0]["artifacts"] == ["p$0123456789ab:0"]
-        for line in ("--nirs4all old x.yaml", "--dry-run x.yaml", "--nirs4all old --files x"):
+        for line in ("--nirs4all old x.yaml", "--dry-run", "--nirs4all old --files x"):
             assert chainfold("import", *line.split()).exit_code == 2
         assert chainfold("import", "--nirs4all", "none").exit_code == 65
+
+    def test_what_is_wrong_is_said_of_the_file_and_leaves_nothing(
+        self, ids: dict[str, str], registry: ArtifactRegistry, tmp_path: Path
+    ) -> None:
+        chainfold("export", "good.yaml")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "manifest.yaml").write_text("items: []")
+        bad = {"text.yaml": "just text", "old.yaml": "{schema_version: '9.9', items: []}"}
+        bad["item.yaml"] = "items: [{artifact_id: 'a:1:all', path: a.pkl, size_bytes: x}]"
+        for name, content in bad.items():
+            (tmp_path / name).write_text(content)
+            for line in (name, f"good.yaml {name}", f"--dry-run {name}"):
+                done = chainfold("import", "-d", "fresh", *line.split())
+                assert done.exit_code == 65
+                assert f"{name!r}: " in done.stderr
+        assert "item 0" in done.stderr
+        assert "size_bytes must be a whole number" in done.stderr
+        done = chainfold("import", "-d", "fresh", "folder")
+        assert done.exit_code == 65
+        assert "is a folder: name the manifest: " in done.stderr
+        assert str(Path("folder") / "manifest.yaml") in done.stderr
+        done = chainfold("import", "-d", "fresh", "good.yaml", "--files", "nowhere")
+        assert done.exit_code == 66
+        assert "there is no folder 'nowhere'" in done.stderr
+        assert not (registry.workspace / "log" / "fresh").exists()
+
+    def test_a_refusal_by_what_the_dataset_has_leaves_no_dataset(
+        self, registry: ArtifactRegistry, tmp_path: Path
+    ) -> None:
+        registry.register([1], "p:1:all", "model")
+        (tmp_path / "secret").mkdir()
+        folder = registry.workspace / "binaries" / "fresh"
+        folder.mkdir()
+        (folder / "out").symlink_to(tmp_path / "secret")
+        (tmp_path / "bad.yaml").write_text("items: [{artifact_id: 'a:1:all', path: out/a.pkl}]")
+        done = chainfold("import", "-d", "fresh", "bad.yaml")
+        assert done.exit_code == 65
+        assert chainfold("ls", "--datasets", "-q").stdout == "wheat\n"
+
+    def test_what_it_would_bring(
+        self, ids: dict[str, str], registry: ArtifactRegistry, tmp_path: Path
+    ) -> None:
+        chainfold("export", "wheat.yaml")
+        manifest = yaml.safe_load((tmp_path / "wheat.yaml").read_text())
+        first, second, *_ = manifest["items"]
+        second |= {"content_hash": "sha256:" + "0" * 64, "path": "elsewhere.pkl"}
+        manifest["items"].append({**first, "artifact_id": "new:1:all"})
+        (tmp_path / "wheat.yaml").write_text(yaml.safe_dump(manifest))
+        before = contents(registry.workspace)
+        would = as_json("import", "wheat.yaml", "--dry-run")
+        assert contents(registry.workspace) == before
+        assert would["new"] == ["new:1:all"]
+        assert would["superseding"] == [second["artifact_id"]]
+        assert set(would["same"]) == set(would["artifacts"]) - {"new:1:all", second["artifact_id"]}
+        told = chainfold("import", "wheat.yaml")
+        assert "1 new, 4 the same as before, 1 superseding" in told.stdout
+        assert "4 of them were there already with the same bytes" in told.stderr
+        fresh = as_json("import", "-d", "fresh", "wheat.yaml", "--dry-run", "--files", registry.binaries_dir)
+        assert fresh["new"] == would["artifacts"]
+        assert fresh["without_file"] == [second["artifact_id"]]
+        assert not (registry.workspace / "log" / "fresh").exists()
+        assert as_json("import", "-d", "fresh", "wheat.yaml", "--files", registry.binaries_dir) == {
+            **fresh,
+            "dry_run": False,
+        }
+
+    def test_a_file_of_another_size_is_said_to_be_one(
+        self, ids: dict[str, str], registry: ArtifactRegistry, tmp_path: Path
+    ) -> None:
+        chainfold("export", "wheat.yaml")
+        manifest = yaml.safe_load((tmp_path / "wheat.yaml").read_text())
+        item = manifest["items"][0]
+        size = item["size_bytes"]
+        item["size_bytes"] = 5
+        (tmp_path / "wheat.yaml").write_text(yaml.safe_dump([item]))
+        done = chainfold("import", "-d", "fresh", "wheat.yaml", "--files", registry.binaries_dir)
+        assert done.exit_code == 0
+        assert f"{item['path']!r} has {size:,} bytes, not 5" in " ".join(done.stderr.split())
+        item |= {"size_bytes": size, "content_hash": "sha256:zz"}
+        (tmp_path / "wheat.yaml").write_text(yaml.safe_dump([item]))
+        done = chainfold("import", "-d", "fresh", "wheat.yaml", "--files", registry.binaries_dir)
+        assert done.exit_code == 0
+        assert "has no whole sha256 digest" in done.stderr
 
     def test_json_that_is_made_to_hurt(self, tmp_path: Path) -> None:
         for content in (b"[" * 200_000, b"9" * 5_000, b"\xff", b"nothing"):

@@ -24,6 +24,12 @@ def read_manifest(path: Path) -> Any:
     """
     from chainfold.references import manifest_at
 
+    if path.is_dir():
+        inside = path / "manifest.yaml"
+        instead = f": {str(inside)!r}" if inside.is_file() else " in it"
+        raise ManifestError(f"{str(path)!r} is a folder: name the manifest{instead}")
+    if path.exists() and not path.is_file():
+        raise ManifestError(f"{str(path)!r} is no file, but a device or a pipe: name a manifest")
     if not path.is_file():  # a pipe would be waited for
         raise NotFoundError(f"there is no file {str(path)!r}: name a manifest")
     if path.suffix.lower() != ".json":

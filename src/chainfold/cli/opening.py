@@ -152,6 +152,15 @@ class Place:
             yield Reading(view, registry, printer, now, self._at is not None, certain)
 
     @contextmanager
+    def peeking(self) -> Iterator[Writing]:
+        """As `writing`, but nothing can be written: for what only says what would be."""
+        from chainfold.registry import ArtifactRegistry
+        from chainfold.storage import ReadOnlyFiles
+
+        with ArtifactRegistry(self.workspace.folder, self.dataset, storage=ReadOnlyFiles()) as registry:
+            yield Writing(registry, self.printer(dataset=registry.dataset))
+
+    @contextmanager
     def writing(self) -> Iterator[Writing]:
         """The dataset, open inside the block for writing.
 

@@ -1,7 +1,7 @@
 """Manifests in: the reference's format, and the older flat list. An import is one run."""
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from chainfold.commands.erasing import take_back_private
 from chainfold.commands.items import EVENT_BYTES, TOO_MUCH, Item, items_of
 from chainfold.commands.registering import check_open
 from chainfold.dataset import Dataset
-from chainfold.digest import digest_of
+from chainfold.digest import digest_of, with_prefix
 from chainfold.errors import ChainfoldError, InvalidInputError, ManifestError, StorageError
 from chainfold.events import AnyEvent
 from chainfold.log import ENTRY_LIMIT
@@ -126,17 +126,43 @@ def _events(data: Dataset, records: Mapping[int, ArtifactRecord]) -> list[AnyEve
     return events
 
 
-def _bring_file(data: Dataset, record: ArtifactRecord, root: Path) -> None:
-    """Copy a file in that is missing here and is where the manifest comes from."""
-    if data.files.size(data.blobs.locate(record.path)) is not None:
-        return
-    for candidate in (root / record.path, root / "binaries" / data.name / record.path):
+def file_for(name: str, record: ArtifactRecord, root: Path) -> bytes | None:
+    """What the file has that a record of a manifest means; None if none has its digest.
+
+    Args:
+        name: The dataset's.
+        record: What the manifest says.
+        root: Where to look, without links.
+    """
+    for real, size in _candidates(name, record, root):
+        if size == (record.size_bytes or size):  # else it need not even be read
+            content = _LOCAL.read(real)
+            if digest_of(content) == with_prefix(record.content_hash):
+                return content
+    return None
+
+
+def other_size(name: str, record: ArtifactRecord, root: Path) -> int | None:
+    """How many bytes the file has that a manifest means, if that is not what it says; see `file_for`."""
+    sizes = [size for _, size in _candidates(name, record, root) if size != (record.size_bytes or size)]
+    return sizes[0] if sizes else None
+
+
+def _candidates(name: str, record: ArtifactRecord, root: Path) -> Iterator[tuple[Path, int]]:
+    """Files below a folder that a record may mean, and their sizes."""
+    for candidate in (root / record.path, root / "binaries" / name / record.path):
         if _LOCAL.size(candidate) is None:
             continue  # as good as always, and far cheaper to see than where links lead
         real = Path(os.path.realpath(candidate))
         size = _LOCAL.size(real) if real.is_relative_to(root) else None
-        if size is not None and size == (record.size_bytes or size):  # else it need not even be read
-            content = _LOCAL.read(real)
-            if digest_of(content) == record.content_hash:
-                data.blobs.put(record.path, content)
-                return
+        if size is not None:
+            yield real, size
+
+
+def _bring_file(data: Dataset, record: ArtifactRecord, root: Path) -> None:
+    """Copy a file in that is missing here and is where the manifest comes from."""
+    if data.files.size(data.blobs.locate(record.path)) is not None:
+        return
+    content = file_for(data.name, record, root)
+    if content is not None:
+        data.blobs.put(record.path, content)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from chainfold.blobs import BlobStore
-from chainfold.commands.importing import Item, items_of
+from chainfold.commands.items import Item, items_of
 from chainfold.dataset import Dataset
 from chainfold.digest import PREFIX, with_prefix
 from chainfold.errors import CorruptionError, InvalidInputError, ManifestError
