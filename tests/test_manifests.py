@@ -74,7 +74,7 @@ BAD_PATHS = [
 def test_paths_that_leave_the_folder_are_refused(
     registry: ArtifactRegistry, tmp_path: Path, path: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"item 1 of the manifest is invalid: path .* is refused"):
+    with pytest.raises(ValueError, match=r"item 1 of the manifest, .*, is invalid: path .* is refused"):
         registry.import_from_manifest([ITEM, {**ITEM, "path": path}], tmp_path)
     assert registry.position == 0
 
@@ -139,7 +139,7 @@ def test_an_invalid_item_stops_the_import_by_its_index(
 def test_what_registering_would_refuse_is_refused_and_the_field_is_named(
     registry: ArtifactRegistry, tmp_path: Path, field: str, value: Any, why: str
 ) -> None:
-    with pytest.raises(ManifestError, match=f"item 1 of the manifest is invalid: .*{field}.*{why}") as caught:
+    with pytest.raises(ManifestError, match=f"item 1 of the manifest, .*, is invalid: .*{field}.*{why}") as caught:
         registry.import_from_manifest({"items": [ITEM, {**ITEM, field: value}]}, tmp_path)
     assert "$." not in str(caught.value)  # what the decoder says is for programmers
     assert registry.position == 0

@@ -70,13 +70,20 @@ def items_of(manifest: Any, private: Collection[str] = ()) -> list[Item]:
     return items
 
 
+def _which(index: int, item: Any) -> str:
+    """An item, for people: by its place, and its id if it has one."""
+    artifact_id = item.get("artifact_id") if isinstance(item, Mapping) else None
+    said = f", {artifact_id!r:.200}," if artifact_id and isinstance(artifact_id, str) else ""
+    return f"item {index} of the manifest{said}"
+
+
 def _private_before(index: int, item: Any) -> list[str]:
     """What an exported item says of its fields: they are as private here."""
     known = item.get("private") if isinstance(item, Mapping) else None
     if known is None:
         return []
     if not isinstance(known, Mapping | list) or not all(isinstance(field, str) for field in known):
-        raise ManifestError(f"item {index} of the manifest is invalid: private has no names of fields")
+        raise ManifestError(f"{_which(index, item)} is invalid: private has no names of fields")
     return [field.removeprefix(PARAMS) for field in known]
 
 
@@ -121,7 +128,7 @@ def _record(index: int, item: Any, private: Collection[str]) -> ArtifactRecord:
         if params is not None and not isinstance(params, Mapping):
             raise ManifestError(f"params is a {type(params).__name__}, not a dict")
     except (ValueError, TypeError, RecursionError) as error:
-        raise ManifestError(f"item {index} of the manifest is invalid: {error}") from error
+        raise ManifestError(f"{_which(index, item)} is invalid: {error}") from error
     record.params = normalize(params) if params else {}
     if "pipeline_id" not in said and not record.pipeline_id:
         record.pipeline_id, fold = split_artifact_id(record.artifact_id)
