@@ -139,7 +139,9 @@ def test_an_invalid_item_stops_the_import_by_its_index(
 def test_what_registering_would_refuse_is_refused_and_the_field_is_named(
     registry: ArtifactRegistry, tmp_path: Path, field: str, value: Any, why: str
 ) -> None:
-    with pytest.raises(ManifestError, match=f"item 1 of the manifest, .*, is invalid: .*{field}.*{why}") as caught:
+    with pytest.raises(
+        ManifestError, match=f"item 1 of the manifest, .*, is invalid: .*{field}.*{why}"
+    ) as caught:
         registry.import_from_manifest({"items": [ITEM, {**ITEM, field: value}]}, tmp_path)
     assert "$." not in str(caught.value)  # what the decoder says is for programmers
     assert registry.position == 0

@@ -226,7 +226,9 @@ def test_an_import_stops_at_the_first_invalid_item(copied: Path) -> None:
     content = yaml.safe_load(path.read_text())
     content["artifacts"]["items"][3]["path"] = "../../outside.joblib"
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(ManifestError, match=r"manifest\.yaml: item 3 of the manifest, .*, is invalid: .*'\.\.'"):
+    with pytest.raises(
+        ManifestError, match=r"manifest\.yaml: item 3 of the manifest, .*, is invalid: .*'\.\.'"
+    ):
         import_workspace(copied)
     assert not (copied / "log").exists()
 
