@@ -180,7 +180,10 @@ def test_joblib_s_own_form_says_the_same(value: Any, compress: Any) -> None:
 
 @given(VALUES, st.data())
 def test_odd_bytes_are_refused_or_held_to_what_was_read(value: Any, draw: st.DataObject) -> None:
-    """One flipped bit, or a cut: unpickling gets nothing that was not read off the bytes before."""
+    """One flipped bit, or a cut: unpickling gets nothing that was not read off the bytes before.
+
+    What the list refuses is not unpickled: states that numpy takes unseen can end the process.
+    """
     data = bytearray(pickle.dumps(value, protocol=draw.draw(st.integers(2, 5))))
     place = draw.draw(st.integers(0, len(data) * 8 - 1))
     data[place // 8] ^= 1 << place % 8
@@ -188,6 +191,8 @@ def test_odd_bytes_are_refused_or_held_to_what_was_read(value: Any, draw: st.Dat
     try:
         named = globals_of(changed)
     except ValueError:
+        return
+    if Trust("listed").refused(named):
         return
     said = ""
     try:

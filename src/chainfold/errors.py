@@ -105,9 +105,18 @@ class StorageError(ChainfoldError, OSError):
     exit_code = 74  # EX_IOERR
 
     @classmethod
-    def refused(cls, doing: str, path: object, error: OSError) -> "StorageError":
-        """Say what was tried on which file, why the system refused, and what helps."""
-        advice = _ADVICE.get(error.errno or 0, "")
+    def refused(
+        cls, doing: str, path: object, error: OSError, *, of_workspace: bool = True
+    ) -> "StorageError":
+        """Say what was tried on which file, why the system refused, and what helps.
+
+        Args:
+            doing: What was tried: `read`, `write`.
+            path: The file.
+            error: The refusal.
+            of_workspace: Whether the file is of a workspace, or one that somebody asked for elsewhere.
+        """
+        advice = (_ADVICE if of_workspace else _ELSEWHERE).get(error.errno or 0, "")
         if doing in _READING and error.errno in (errno.EACCES, errno.EPERM):
             advice = ". This user may not read it: ask its owner"
         refusal = cls(f"cannot {doing} {path}: {error.strerror or error}{advice}")
@@ -115,7 +124,18 @@ class StorageError(ChainfoldError, OSError):
         return refusal
 
 
-_READING = ("read", "look at", "list", "map")
+_PLACE = ": name a place that this user may write to"
+_ROOM = ": make room, or name a place on another disk"
+_ELSEWHERE = {
+    errno.EROFS: _PLACE,
+    errno.EACCES: _PLACE,
+    errno.EPERM: _PLACE,
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: ": a file may not grow so large; raise the limit (ulimit -f)",
+    errno.ENAMETOOLONG: ": name it shorter",
+}
+_READING = ("read", "look at", "list", "map", "open to read")
 _ADVICE = {
     errno.ELOOP: ". It is a link, and what belongs to a workspace is never read or written through one",
     errno.EROFS: ". The storage is read-only: reading works, writing needs a writable workspace",

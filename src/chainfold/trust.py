@@ -283,6 +283,8 @@ def _is_listed(name: str) -> bool:
 def _found(name: str) -> Any:
     """What a name of a listed library is; None if it is not there, and then loading will say so."""
     parts = name.split(".")
+    if not parts[0]:  # it is relative, to nothing
+        return None
     for length in range(len(parts) - 1, 0, -1):
         try:
             found: Any = importlib.import_module(".".join(parts[:length]))

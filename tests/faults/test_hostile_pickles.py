@@ -4,6 +4,7 @@ Each of these once got through, or is a near relative of one that did.
 """
 
 import os
+import pickle
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,3 +204,27 @@ def test_names_are_shown_as_they_can_be_typed() -> None:
         Trust().open(HEAD + name("evil\x1b[31m", "x y") + b".", "pickle", "it", is_own=False)
     assert "\x1b" not in str(refused.value)
     assert "registry.allow" not in str(refused.value)
+
+
+OBJECT_ARRAY: Final = pickle.dumps(np.array([1, None], dtype=object), 4)
+PAIR: Final = pickle.dumps(np.zeros(1, dtype=[("a", "i4"), ("b", "f8")]), 4)
+DATE: Final = pickle.dumps(np.datetime64("2026-01-01"), 2)
+COMPLEX: Final = pickle.dumps(np.complex64(1j), 4)
+TWISTED: Final = {
+    "more items than there are": (OBJECT_ARRAY, b"K\x02\x85", b"K\x0b\x85"),
+    "a negative shape": (OBJECT_ARRAY, b"K\x02\x85", b"J\xfe\xff\xff\xff\x85"),
+    "flags of another kind": (DATE, b"\xff\xff\xff\xffK\x00", b"\xff\xff\xff\xffK\x20"),
+    "texts of no length in a field": (PAIR, b"\x02i4", b"\x02a4"),
+    "texts of no length": (COMPLEX, b"\x02c8", b"\x02a8"),
+    "a relative module": (COMPLEX, b"\x05numpy\x94\x8c\x05dtype", b"\x05.umpy\x94\x8c\x05dtype"),
+}
+
+
+@pytest.mark.parametrize("twist", TWISTED)
+def test_what_numpy_would_take_unseen_is_refused(twist: str) -> None:
+    """Each but the last read memory that is not the array's, or ended the process."""
+    data, old, new = TWISTED[twist]
+    assert data.count(old) == 1
+    Trust("listed").open(data, "pickle", "it", is_own=False)
+    with pytest.raises(UntrustedError):
+        Trust("listed").open(data.replace(old, new), "pickle", "it", is_own=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chainfold.cli.command import Command
-from chainfold.cli.workspaces import MARKER, dataset_names
+from chainfold.cli.workspaces import MARKER, has_datasets
 from chainfold.errors import ChainfoldError, InvalidInputError, StorageError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _check_folder(workspace: Path) -> None:
         InvalidInputError: If the folder is something other than a workspace.
     """
     names = {each.name for each in workspace.iterdir()} if workspace.is_dir() else set()
-    if not (names <= {"log", "binaries", MARKER} or any(dataset_names(workspace))):
+    if not (names <= {"log", "binaries", MARKER} or has_datasets(workspace)):
         raise InvalidInputError(
             f"the folder {str(workspace)!r} is not empty and no chainfold workspace, so it is left alone: "
             f"name another, as in: chainfold demo new-folder"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -19,7 +19,9 @@ from chainfold.cli.printing import Printer
 from chainfold.cli.symptoms import Symptom
 from chainfold.cli.units import counted, size_text
 from chainfold.cli.workspaces import dataset_names, find_dataset
-from chainfold.errors import ChainfoldError, NotFoundError
+from chainfold.errors import ChainfoldError, NotFoundError, StorageError
+
+_LET_READ: Final = "let this user read it, or look as one who may"
 
 
 @click.command(
@@ -71,6 +73,10 @@ def _look(place: Place, found: list[Symptom]) -> tuple[dict[str, Any], list[dict
             Symptom("note", "workspace", str(Path.cwd()), str(error), "chainfold init, or -w FOLDER")
         )
         return {}, []
+    except ChainfoldError as error:
+        where = place.asked_workspace or str(Path.cwd())
+        found.append(Symptom("error", "marker", where, str(error), "see what the file says, and who owns it"))
+        return {}, []
     found += symptoms.of_folder(workspace.folder)
     usage = shutil.disk_usage(workspace.folder)
     about = {
@@ -80,11 +86,13 @@ def _look(place: Place, found: list[Symptom]) -> tuple[dict[str, Any], list[dict
         "free_bytes": usage.free,
         "total_bytes": usage.total,
     }
-    names = (
-        [find_dataset(workspace, place.asked_dataset)]
-        if place.asked_dataset
-        else sorted(dataset_names(workspace.folder))
-    )
+    try:
+        names = sorted(dataset_names(workspace.folder))
+    except StorageError as error:
+        found.append(Symptom("error", error.code, str(workspace.folder), str(error), _LET_READ))
+        return about, []
+    if place.asked_dataset:
+        names = [find_dataset(workspace, place.asked_dataset)]
     return about, [_dataset(workspace.folder, name, found) for name in names]
 
 
@@ -109,11 +117,9 @@ def _dataset(folder: Path, name: str, found: list[Symptom]) -> dict[str, Any]:
             }
             found.extend(symptoms.of_dataset(data, datetime.now(UTC)))
     except ChainfoldError as error:
-        found.append(
-            Symptom(
-                "error", error.code, f"dataset {name}", str(error), "chainfold verify, and docs/recovery.md"
-            )
-        )
+        refused = isinstance(error, StorageError)
+        advice = _LET_READ if refused else "chainfold verify, and docs/recovery.md"
+        found.append(Symptom("error", error.code, f"dataset {name}", str(error), advice))
     return about
 
 

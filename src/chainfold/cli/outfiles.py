@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from chainfold.cli.workspaces import dataset_names
+from chainfold.cli.workspaces import has_datasets
 from chainfold.errors import ChainfoldError, InvalidInputError, NotFoundError, StorageError
 
 STDOUT: Final = "-"
@@ -71,7 +71,7 @@ def whole_file(path: Path, *, force: bool = False, secret: bool = False) -> Iter
     except ChainfoldError:
         raise  # of what was to be written
     except OSError as error:
-        raise StorageError.refused("write", path, error) from error
+        raise StorageError.refused("write", path, error, of_workspace=False) from error
 
 
 def refuse_unfit(path: Path, *, force: bool) -> None:
@@ -93,7 +93,7 @@ def refuse_unfit(path: Path, *, force: bool) -> None:
     except (FileNotFoundError, NotADirectoryError):
         found = None
     except OSError as error:
-        raise StorageError.refused("write", path, error) from error
+        raise StorageError.refused("write", path, error, of_workspace=False) from error
     if found is not None and not stat.S_ISREG(found.st_mode):
         raise InvalidInputError(
             f"{str(path)!r} is {_sort(found.st_mode)}, which is never replaced: name a file, or use - for "
@@ -107,7 +107,7 @@ def refuse_unfit(path: Path, *, force: bool) -> None:
             f"there is no folder {str(path.parent)!r} for {path.name!r}: make it, or name another"
         )
     for each in (folder, *folder.parents):
-        if each.name in _OWN and any(dataset_names(each.parent)):
+        if each.name in _OWN and has_datasets(each.parent):
             raise InvalidInputError(
                 f"{str(path)!r} is in {each.name}/ of a workspace, where only chainfold writes: name another"
             )

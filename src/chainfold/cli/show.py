@@ -16,7 +16,7 @@ from chainfold.cli.opening import Reading, long_option, reading
 from chainfold.cli.plain import quoted
 from chainfold.cli.printing import Printer
 from chainfold.cli.units import age_text, kind_text, size_text, time_of, time_text
-from chainfold.errors import NotFoundError
+from chainfold.errors import NotFoundError, StorageError
 
 if TYPE_CHECKING:
     from chainfold.history import HistoryItem
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _NAMED: Final = 10
 """Relatives that people are told by name."""
+_THERE: Final = {True: "", False: "  (not there)", None: "  (this user may not look whether it is there)"}
 
 
 class _Shown(NamedTuple):
@@ -39,7 +40,7 @@ class _Shown(NamedTuple):
     dependents: list[str]
     dependent_count: int
     history: "list[HistoryItem]"
-    is_there: bool
+    is_there: bool | None
     file: str
 
 
@@ -107,9 +108,17 @@ def _look(view: "RegistryView", artifact_id: str) -> _Shown:
         list(islice(view.iter_dependents(artifact_id), _NAMED)),
         view.count_dependents(artifact_id),
         history,
-        view.has_blob(record),
+        _has_blob(view, record),
         str(file),
     )
+
+
+def _has_blob(view: "RegistryView", record: "ArtifactRecord") -> bool | None:
+    """Whether its file is there; None if the system does not tell."""
+    try:
+        return view.has_blob(record)
+    except StorageError:
+        return None
 
 
 def _json(shown: _Shown, *, private: bool) -> dict[str, Any]:
@@ -150,7 +159,7 @@ def _tell(printer: Printer, shown: _Shown, now: datetime, *, private: bool) -> N
             ("size", _size(record.size_bytes)),
             ("refers to", ", ".join(record.refers_to)),
             ("private", ", ".join(record.private)),
-            ("file", shown.file + ("" if shown.is_there else "  (not there)")),
+            ("file", shown.file + _THERE[shown.is_there]),
         ]
     )
     if record.params:

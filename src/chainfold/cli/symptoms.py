@@ -124,6 +124,7 @@ def of_dataset(data: "Dataset", now: datetime) -> Iterator[Symptom]:
             str(data.log.damage),
             "docs/recovery.md says how; chainfold verify checks everything",
         )
+    yield from _of_folders(data)
     yield from _of_lock(data)
     yield from _of_runs(data, now)
     yield from _of_leavings(data)
@@ -137,6 +138,19 @@ def lock_holder(data: "Dataset") -> str | None:
     from chainfold.storage import holder_of
 
     return holder_of(data.folder / "lock")
+
+
+def _of_folders(data: "Dataset") -> Iterator[Symptom]:
+    """Folders beside the log that this user may not look into."""
+    for folder, what in ((data.blobs.folder, "artifacts"), (data.folder / "private", "private fields")):
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            yield Symptom(
+                "error",
+                "storage",
+                str(folder),
+                f"this user may not read it: no {what} can be loaded",
+                "let this user read it, or look as one who may",
+            )
 
 
 def _of_lock(data: "Dataset") -> Iterator[Symptom]:

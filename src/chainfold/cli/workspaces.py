@@ -10,13 +10,14 @@ without one, too. What is nearest counts.
 """
 
 import os
+import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from chainfold.cli.plain import plain
-from chainfold.errors import InvalidInputError, NotFoundError
+from chainfold.errors import InvalidInputError, NotFoundError, StorageError
 
 MARKER: Final = "chainfold.toml"
 WORKSPACE_VARIABLE: Final = "CHAINFOLD_WORKSPACE"
@@ -48,6 +49,7 @@ def find_workspace(asked: Path | None) -> Workspace:
     Raises:
         NotFoundError: If there is none.
         InvalidInputError: If a marker is none.
+        StorageError: If a marker may not be read.
     """
     if asked is not None:
         if not asked.is_dir():
@@ -55,7 +57,7 @@ def find_workspace(asked: Path | None) -> Workspace:
                 f"there is no folder {str(asked)!r}: name a workspace by -w or {WORKSPACE_VARIABLE}, "
                 f"or make one: chainfold init {asked}"
             )
-        found = _of_marker(asked)
+        found = of_marker(asked)
         if found is None and not (asked / "log").is_dir():
             raise NotFoundError(
                 f"the folder {str(asked)!r} is no workspace: it has neither log/ nor a marker; name another "
@@ -64,10 +66,10 @@ def find_workspace(asked: Path | None) -> Workspace:
         return found or Workspace(asked, "", "-w")
     here = Path.cwd()
     for folder in (here, *here.parents):
-        found = _of_marker(folder)
+        found = of_marker(folder)
         if found is not None:
             return found
-        if any(dataset_names(folder)):
+        if has_datasets(folder):
             return Workspace(folder, "", "its log/")
     raise NotFoundError(
         f"no workspace was found in {str(here)!r} or above: name one by -w or {WORKSPACE_VARIABLE}, "
@@ -75,21 +77,30 @@ def find_workspace(asked: Path | None) -> Workspace:
     )
 
 
-def _of_marker(folder: Path) -> Workspace | None:
+def of_marker(folder: Path) -> Workspace | None:
+    """What the marker of a folder says; None if it has none.
+
+    Raises:
+        InvalidInputError: If it is no marker.
+        StorageError: If it may not be read.
+    """
     path = folder / MARKER
     try:
         with path.open("rb") as file:
             content = file.read(_MARKER_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
-        raise InvalidInputError(f"cannot read the marker {str(path)!r}: {error.strerror or error}") from error
+        if path.is_dir():  # as Windows refuses to read one
+            return None
+        raise StorageError.refused("read", path, error) from error
     try:
         place, dataset = _said(content)
         inside = _below(folder, place)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(
-            f"the marker {str(path)!r} cannot be used: {error}; mend it, or make it again: chainfold init"
+            f"the marker {str(path)!r} cannot be used: {error}; mend it, or remove it and "
+            f"make it again: chainfold init"
         ) from error
     return Workspace(inside, dataset, str(path))
 
@@ -118,14 +129,38 @@ def _below(folder: Path, place: str) -> Path:
 
 
 def dataset_names(workspace: Path) -> Iterator[str]:
-    """Names of the folders in `log/` that hold a log, in no order."""
+    """Names of the folders in `log/` that hold a log, or may hold one that cannot be read; in no order.
+
+    Raises:
+        StorageError: If `log/` may not be read.
+    """
+    folder = workspace / "log"
     try:
-        with os.scandir(workspace / "log") as entries:
+        with os.scandir(folder) as entries:
             for entry in entries:
-                if os.path.isdir(os.path.join(entry.path, "segments")):  # noqa: PTH112, PTH118 - there may be many
+                if _may_hold_log(entry.path):
                     yield entry.name
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise StorageError.refused("list", folder, error) from error
+
+
+def _may_hold_log(folder: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(os.path.join(folder, "segments")).st_mode)  # noqa: PTH116, PTH118 - there may be many
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def has_datasets(folder: Path) -> bool:
+    """Whether a folder is seen to be a workspace by its datasets."""
+    try:
+        return any(dataset_names(folder))
+    except StorageError:
+        return False
 
 
 def find_dataset(workspace: Workspace, asked: str | None) -> str:

@@ -41,8 +41,10 @@ class Erasure:
         """
         asked: dict[str, PlannedValue] = {}
         known: set[str] = set()
+        withholds_any = False
         for row in data.projections.ids.rows(self.artifact_id):
             for field, path in paths_of(data.projections.source.decoded(row).record).items():
+                withholds_any = True
                 name = field.removeprefix(PARAMS)
                 meant = None if self.names is None else _meant(data, field, path, self.names)
                 known |= {name} if meant is None else meant
@@ -55,7 +57,7 @@ class Erasure:
                 f"be erased. What a process that died before its entry left beside the log goes all the same"
             )
         unknown = sorted(set(self.names or ()) - known)
-        if unknown or not known:
+        if unknown or not withholds_any:
             what = f"no private field {named(unknown)}" if unknown else "no private fields"
             raise NotFoundError(
                 f"artifact {self.artifact_id!r} has {what}: what was not marked private when it was "

@@ -260,9 +260,12 @@ def _check_sections(footer: Footer, stop: int) -> None:
 
 
 def _check_state(footer: Footer) -> None:
-    """What is open is of runs and rows that are there."""
+    """What is open is of runs and rows that are there; what is remembered, of entries that it has folded."""
+    state = footer.state
+    if not all(0 <= at < footer.mark.size for at in (state.swept_all_at, state.erased_at) if at is not None):
+        raise CorruptionError("it tells of an entry that is not in it")
     rows, runs = (footer.sections[name][1] for name in ("positions", "runs_started"))
-    for run in footer.state.open_runs:
+    for run in state.open_runs:
         named = (*run.rows, *run.own.values(), *run.doomed)
         if not 0 <= run.number < runs or not all(0 <= row < rows for row in named):
             raise CorruptionError("an open run is of what is not in it")

@@ -4,6 +4,7 @@ Eighty bytes can ask for a list of ten billion numbers, or for a hash that never
 writes asks for neither.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
@@ -33,9 +34,11 @@ _FRACTION: Final = re.compile(r"[-+]?\d+(/\d+)?")
 _PLAIN: Final = frozenset({str, bytes, float, int, bool, type(None)})
 _DTYPE_FIELDS: Final = 4
 """Where the state of a numpy.dtype has them."""
-_OF_OBJECTS: Final = 0x1B
-"""A dtype's flags for what its fields hold: references, a list when pickled, memory that must be set, and
-Python's lock. Source: `NPY_FROM_FIELDS` in numpy's `ndarraytypes.h`."""
+_TRUE_FLAGS: Final = 0x7F
+"""A dtype's flags that follow from what it holds: references, a list when pickled, pointers, memory that must
+be set, Python's lock, how items are read and written. Only whether fields are aligned is up to it. Source:
+numpy's `ndarraytypes.h`."""
+_ALIGNMENTS: Final = (-1, 1, 2, 4, 8, 16)
 
 
 def check_call(name: str, args: Any) -> None:
@@ -120,8 +123,24 @@ def check_state(made: Symbol, state: Any) -> None:
         each for each in parts if isinstance(each, Symbol) and name_of(each.target) in DTYPES | STRING_DTYPES
     ]
     items = [each for each in parts if isinstance(each, list)]
+    for dtype in dtypes:
+        _check_count(parts, parts.index(dtype))
     if dtypes and items and not all(map(_keeps_items, dtypes)) and not _is_plain(items):
         raise ValueError("it puts objects into an array of something else")
+
+
+def _check_count(parts: tuple[Any, ...], at: int) -> None:
+    """The state of an array has shape, dtype, order and items: numpy reads as many as the shape says.
+
+    Raises:
+        ValueError: If it has others.
+    """
+    shape = parts[at - 1] if at else None
+    for items in (each for each in parts[at + 1 :] if isinstance(each, list)):
+        if not isinstance(shape, tuple) or not all(type(each) is int and each >= 0 for each in shape):
+            raise ValueError("an array of it has no shape")
+        if math.prod(shape) != len(items):
+            raise ValueError("an array of it has another number of items than it claims")
 
 
 def _seal(parts: Iterable[Any], depth: int = 2) -> None:
@@ -172,7 +191,7 @@ def dtype_of(symbol: Any) -> Any:
     plain = np.dtype(symbol.args[0] if type(symbol.args[0]) is str else "V")
     if symbol.state is None:
         return plain
-    _, _, subarray, names, fields, itemsize, _, flags, *_ = symbol.state
+    _, _, subarray, names, fields, itemsize, alignment, flags, *_ = symbol.state
     if names is not None:
         each = [fields[name] for name in names]
         made = np.dtype(
@@ -190,8 +209,9 @@ def dtype_of(symbol: Any) -> Any:
         made = np.dtype(f"{plain.kind}{itemsize // (4 if plain.kind == 'U' else 1)}") if sized else plain
     is_made_of_others = names is not None or subarray is not None
     if (
-        (made.flags ^ flags) & _OF_OBJECTS
-        or itemsize not in (-1, made.itemsize)
+        (made.flags ^ flags) & _TRUE_FLAGS
+        or alignment not in _ALIGNMENTS
+        or itemsize not in ((made.itemsize,) if plain.kind in "SUV" else (-1, made.itemsize))
         or (is_made_of_others and plain.kind != "V")
     ):
         raise ValueError("a dtype of it is not what it claims to be")

@@ -69,7 +69,8 @@ class LocalFile:
 
     def __init__(self, path: Path, flags: int) -> None:
         self._path = path
-        self._descriptor = _opened("open", path, flags | _NO_FOLLOW)
+        doing = "open" if flags & (os.O_RDWR | os.O_WRONLY) else "open to read"
+        self._descriptor = _opened(doing, path, flags | _NO_FOLLOW)
         self._mutex = threading.Lock()
 
     if hasattr(os, "pread"):

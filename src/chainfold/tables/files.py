@@ -102,7 +102,7 @@ def _clear_abandoned(folder: Path) -> None:
 
 def _refused(target: Path, error: OSError | sqlite3.Error) -> StorageError:
     if isinstance(error, OSError):
-        return StorageError.refused("write", target, error)
+        return StorageError.refused("write", target, error, of_workspace=False)
     return StorageError(f"cannot write {target}: {error}")
 
 
