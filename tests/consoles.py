@@ -53,7 +53,7 @@ def run(line: str) -> str:
     """What a line of the page prints; installing is not tried: what is tried is what is installed."""
     program, *arguments = shlex.split(line)
     if program == "pip":
-        assert arguments == ["install", "chainfold[sklearn]"]
+        assert arguments == ["install", "./chainfold[sklearn]"]
         return ""
     command = {"python": [sys.executable], "chainfold": [sys.executable, "-m", "chainfold"]}[program]
     done = subprocess.run(

@@ -43,6 +43,20 @@ class TestPipes:
         assert done.stdout.splitlines()[1] == "141"
         assert done.stderr == ""
 
+    @pytest.mark.skipif(not Path("/bin/bash").exists(), reason="it is asked of bash")
+    def test_following_ends_with_its_reader(self, ids: dict[str, str]) -> None:
+        command = f"{sys.executable} -m chainfold log --follow | head -1; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(
+            ["/bin/bash", "-c", command],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            check=True,
+            timeout=60,  # without an end of its own it follows for ever: no event comes
+        )
+        assert done.stdout.splitlines()[1] == "141"
+        assert done.stderr == ""
+
     def test_notes_are_not_in_the_pipe(self, ids: dict[str, str]) -> None:
         done = process("ls", "--at", "0", "--format", "human")
         assert (done.returncode, done.stdout) == (0, "")
@@ -160,3 +174,22 @@ def test_ctrl_c_while_listing(registry: ArtifactRegistry) -> None:
     _, errors = child.communicate(timeout=30)
     assert child.returncode == 130
     assert errors == "Interrupted: nothing was left half done.\n"
+
+
+def test_ctrl_c_while_the_command_is_imported() -> None:
+    program = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "chainfold.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from chainfold.__main__ import run
+run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -1,5 +1,7 @@
 """`chainfold log`: what happened, newest first, as git has it."""
 
+import select
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -137,5 +139,21 @@ def _followed(reading: Reading, asked: dict[str, Any], before: int) -> "Iterator
         if size > seen:
             yield from registry.events(seen, size, kinds=kinds)
             seen = size
+        elif _nobody_reads():
+            raise BrokenPipeError  # as writing the next one would
         else:
             time.sleep(_POLL_SECONDS)
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read stdout has gone, where the system tells that before something is written."""
+    poll = getattr(select, "poll", None)
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False  # a stand-in of a test
+    if poll is None:
+        return False
+    asked = poll()
+    asked.register(descriptor, 0)
+    return any(found & select.POLLERR for _, found in asked.poll(0))

@@ -84,6 +84,13 @@ class _Commands(click.Group):
         except Exception as error:  # noqa: BLE001 - as in `invoke`
             sys.exit(exit_code_of(error, debug="--debug" in sys.argv))
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """As click has it; Ctrl-C ends it here as it does in a command."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            sys.exit(exit_code_of(error, debug=False))
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what goes wrong is told on stderr, and its code goes to the shell."""
         try:
