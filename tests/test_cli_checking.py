@@ -116,6 +116,28 @@ class TestVerify:
         assert chainfold("verify", "--since", "missing").exit_code == 66
         assert chainfold("verify", "--since", "kept", "production").exit_code == 2
 
+    def test_going_on_after_ctrl_c(
+        self, ids: dict[str, str], registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(*_: int) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("chainfold.cli.progress.Step.at", interrupt)
+            done = chainfold("verify")
+        assert done.exit_code == 130
+        note = "nothing was found wrong with 5 artifacts; `chainfold verify` goes on with --after "
+        assert note in done.stderr
+        place = done.stderr.rstrip().rpartition(" ")[2]
+        registry.register([1], "0009:1:all", "model")
+        found = as_json("verify", "--after", place)
+        assert (found["artifacts"], found["after"], found["ok"]) == (1, place, True)
+        assert "artifacts after" in chainfold("verify", "--after", place).stdout
+        assert as_json("verify", "--after", "2000-01-01")["artifacts"] == 6
+        assert chainfold("verify", "--after", "1000").exit_code == 66
+        for more in (["production"], ["--no-blobs"]):
+            assert chainfold("verify", "--after", "1", *more).exit_code == 2
+
 
 class TestCheckpoint:
     def test_what_the_registry_says(

@@ -371,6 +371,7 @@ class ArtifactRegistry(RegistryView, Registers, Planned):
         since: str | bytes | Iterable[str | bytes] | None = None,
         blobs: bool = True,
         artifacts: Iterable[str] | None = None,
+        after: Moment = 0,
     ) -> Report:
         """Check the whole dataset against what its log says. It reads everything anew and changes nothing.
 
@@ -382,20 +383,28 @@ class ArtifactRegistry(RegistryView, Registers, Planned):
                 else between which two.
             blobs: Whether to check more than the log: the blobs, and what else lies beside it.
             artifacts: Ids of live artifacts: check these alone, with their entries, files and private fields.
+            after: Of the artifacts, check only those registered after this size, time or checkpoint: so a
+                check goes on that was interrupted.
 
         Raises:
-            InvalidInputError: If `since` is no checkpoint of this log, or asked for beside `artifacts`.
-            NotFoundError: If an artifact is not live.
+            InvalidInputError: If `since` is no checkpoint of this log, or what was asked for does not go
+                together.
+            NotFoundError: If an artifact is not live, or the log has not come as far as `after`.
+            KeyboardInterrupt: On Ctrl-C; with a note on what was found, and the size to go on after.
         """
+        if artifacts is not None and (since is not None or not blobs or after != 0):
+            raise InvalidInputError("since, after and blobs=False are about the whole: leave artifacts out")
         if artifacts is not None:
-            if since is not None or not blobs:
-                raise InvalidInputError("since and blobs=False are about the whole log: leave artifacts out")
             return verify_artifacts(self._data, artifacts, jobs)
+        if not blobs and after != 0:
+            raise InvalidInputError("after is about the artifacts, and without blobs none is checked")
         texts: Iterable[object] = () if since is None else [since]
         if isinstance(since, Iterable) and not isinstance(since, str | bytes):
             texts = since
         kept = [checkpoint_of(self._data, each) for each in texts]
-        return (verify if blobs else verify_log)(self._data, progress, jobs, kept)
+        if not blobs:
+            return verify_log(self._data, progress, jobs, kept)
+        return verify(self._data, progress, jobs, kept, after and size_of(self._data, after))
 
     def close(self) -> None:
         """Let go of all files; a run that this registry still owns is rolled back."""

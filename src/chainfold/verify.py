@@ -1,5 +1,6 @@
 """The full check of one dataset, from what is on disk alone."""
 
+import bisect
 import contextlib
 import itertools
 import logging
@@ -28,6 +29,8 @@ _AT_ONCE: Final = 512
 """Artifacts whose records are held at a time."""
 _KEPT: Final = 50_000
 """Files and ids that are remembered: an artifact's sources, and others with its file, are mostly near it."""
+_NAMED: Final = 20
+"""Of what is wrong, when the check is interrupted."""
 _LARGE_BYTES: Final = 256 << 10
 """Of a file that another thread may read; smaller ones take less time than it takes to hand them over."""
 
@@ -61,7 +64,11 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def verify(
-    data: Dataset, progress: Progress | None = None, jobs: int = -1, since: Sequence[Checkpoint] = ()
+    data: Dataset,
+    progress: Progress | None = None,
+    jobs: int = -1,
+    since: Sequence[Checkpoint] = (),
+    after: int = 0,
 ) -> Report:
     """Check a dataset in full, reading everything anew and changing nothing.
 
@@ -75,6 +82,10 @@ def verify(
         jobs: Threads that read and hash files, and processes that check a large log of several segments; -1
             for as many as there are cores, as joblib counts.
         since: Commitments to what the log was: it is told if that has changed, and where, if they tell.
+        after: Of the artifacts, check only those that were registered after so many entries.
+
+    Raises:
+        KeyboardInterrupt: On Ctrl-C; amid the artifacts with a note on what was found, and where to go on.
     """
     findings: list[Finding] = []
     with contextlib.ExitStack() as stack:
@@ -84,11 +95,8 @@ def verify(
         findings += _check_checkpoint(log)
         findings += _check_since(data, log, since)
         check = _Artifacts(data, log, Sight(projections), jobs)
-        live, total = check.sight.all(), projections.totals.at(NOW).artifacts
-        while rows := list(itertools.islice(live, _AT_ONCE)):
-            findings += check.of(rows)
-            if progress is not None:
-                progress(check.artifacts, max(check.artifacts, total))
+        for chunk in check.after(after, progress):
+            findings += chunk
         if all(each.kind == "time" for each in unread):  # else entries that are not read may refer to them
             findings += _orphans(data, projections)
             findings += withheld_findings(data, log, projections, check.told)
@@ -284,6 +292,27 @@ class _Artifacts:
         self._digests: dict[str, str | ChainfoldError | None] = {}  # of the last files; None: not there
         self._ids: dict[str, None] = {}  # of the last artifacts: most sources are among them
 
+    def after(self, size: int, progress: Progress | None) -> Iterator[list[Finding]]:
+        """What is wrong with all that were registered after so many entries; some at a time."""
+        positions = self.sight.projections.visibility.positions
+        every = range(bisect.bisect_left(positions, size), len(positions))
+        total = self.sight.projections.totals.at(NOW).artifacts
+        if size:
+            total = sum(1 for _ in self.sight.rows(every))
+        live, wrong = self.sight.rows(every), dict[str, None]()
+        try:
+            while rows := list(itertools.islice(live, _AT_ONCE)):
+                found = list(self.of(rows))
+                wrong |= {each.where: None for each in found if each.level == "error"}
+                size = positions[rows[-1]] + 1
+                yield found
+                if progress is not None:
+                    progress(self.artifacts, max(self.artifacts, total))
+        except KeyboardInterrupt as error:
+            if self.artifacts:
+                error.add_note(_so_far(self.artifacts, list(wrong), size))
+            raise
+
     def of(self, rows: Sequence[int]) -> Iterator[Finding]:
         """What is wrong with the artifacts of these rows."""
         positions = self.sight.projections.visibility.positions
@@ -365,6 +394,15 @@ class _Artifacts:
             return Finding("error", found.code, where, str(found), name)
         detail = f"its file {record.path!r} has the digest {found}, not {record.content_hash}"
         return Finding("error", "changed", where, detail, name, record.content_hash, found, record.path)
+
+
+def _so_far(artifacts: int, wrong: list[str], size: int) -> str:
+    """What a check says that was interrupted."""
+    told = f"nothing was found wrong with {artifacts:,} artifacts"
+    if wrong:
+        more = f" and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
+        told = f"of {artifacts:,} artifacts these are wrong: {', '.join(wrong[:_NAMED])}{more}"
+    return f"{told}; verify goes on with after={size}"
 
 
 def _missing(record: ArtifactRecord, entry: Entry, where: str) -> Finding:

@@ -62,6 +62,8 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
         return STORAGE_FAILED
     if isinstance(error, KeyboardInterrupt):
         tell("Interrupted", "nothing was left half done.")
+        for note in getattr(error, "__notes__", ()):
+            tell("Note", note)
         return INTERRUPTED
     if debug:
         text = "".join(traceback.format_exception(error)).rstrip()
@@ -92,6 +94,7 @@ _SPOKEN: Final = {
     "history(id)": "chainfold log ID",
     "erase_private": "chainfold erase ID",
     "force=True": "--force",
+    "verify goes on with after=": "`chainfold verify` goes on with --after ",
 }
 """What the library advises its callers, as whoever is at a terminal would do it."""
 

@@ -11,7 +11,7 @@ from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.failing import as_commands
 from chainfold.cli.keys import check_signature
-from chainfold.cli.moments import read_checkpoint
+from chainfold.cli.moments import parse_moment, read_checkpoint
 from chainfold.cli.naming import each_name, find_id
 from chainfold.cli.opening import Place, placed_now
 from chainfold.cli.printing import Printer
@@ -42,6 +42,7 @@ _NOTES: Final = 5
             "Check, too, that it is signed with the key that you know.",
         ),
         ("chainfold ls -q -f type=model | chainfold verify -", "Check all models."),
+        ("chainfold verify --after 41000", "Go on with a check that Ctrl-C has ended: it says where."),
     ],
 )
 @click.argument("names", metavar="[ID]...", nargs=-1, shell_complete=complete_ids)
@@ -58,6 +59,11 @@ _NOTES: Final = 5
 )
 @click.option("--no-blobs", is_flag=True, help="Check the log alone, and no other file.")
 @click.option(
+    "--after",
+    metavar="POSITION|TIME",
+    help="Check only artifacts that were registered after that; the log is checked from its beginning.",
+)
+@click.option(
     "-j",
     "--jobs",
     metavar="NUMBER",
@@ -73,6 +79,7 @@ def verify(
     kept: tuple[str, ...],
     key: str | None,
     no_blobs: bool,
+    after: str | None,
     jobs: int,
 ) -> None:
     """Check the dataset, or artifacts, against what the log says, and exit with 1 if something is wrong.
@@ -83,8 +90,10 @@ def verify(
     are printed. A note is worth knowing, and nothing is lost. With ID (an alias or a digest will do; - reads
     them from stdin) only these artifacts are checked. With --format quiet it prints their ids that are wrong.
     """
-    if names and (kept or no_blobs):
-        raise click.UsageError("--since and --no-blobs are about the whole log: leave the artifacts out.")
+    if names and (kept or no_blobs or after):
+        raise click.UsageError("--since, --after and --no-blobs are about the whole: leave artifacts out.")
+    if no_blobs and after:
+        raise click.UsageError("--after is about the artifacts, and with --no-blobs none is checked.")
     if key is not None and not kept:
         raise click.UsageError("--key says who signed the checkpoints of --since: name one.")
     since = [read_checkpoint(each) for each in kept]
@@ -103,19 +112,20 @@ def verify(
                 since=since or None,
                 blobs=not no_blobs,
                 artifacts=ids if names else None,
+                after=0 if after is None else parse_moment(after, end=False),
             )
         wrong = [each.artifact_id or each.where for each in found.findings if each.level == "error"]
         reading.printer.document(
             "verified/1",
-            _json(found, ids if names else None, kept, blobs=not no_blobs),
-            human=lambda: _tell(reading.printer, found, kept, whole=not names, blobs=not no_blobs),
+            {**_json(found, kept, after), "only": ids if names else None, "blobs": not no_blobs},
+            human=lambda: _tell(reading.printer, found, kept, after, whole=not names, blobs=not no_blobs),
             ids=dict.fromkeys(wrong),
         )
     if not found.ok:
         click.get_current_context().exit(1)
 
 
-def _json(found: "Report", ids: list[str] | None, kept: tuple[str, ...], *, blobs: bool) -> dict[str, Any]:
+def _json(found: "Report", kept: tuple[str, ...], after: str | None) -> dict[str, Any]:
     import msgspec
 
     return {
@@ -124,14 +134,21 @@ def _json(found: "Report", ids: list[str] | None, kept: tuple[str, ...], *, blob
         "root": found.root,
         "artifacts": found.artifacts,
         "files": found.files,
-        "only": ids,
-        "blobs": blobs,
         "since": list(kept),
+        "after": after,
         "findings": msgspec.to_builtins(found.findings),
     }
 
 
-def _tell(printer: Printer, found: "Report", kept: tuple[str, ...], *, whole: bool, blobs: bool) -> None:
+def _tell(
+    printer: Printer,
+    found: "Report",
+    kept: tuple[str, ...],
+    after: str | None,
+    *,
+    whole: bool,
+    blobs: bool,
+) -> None:
     errors = sum(each.level == "error" for each in found.findings)
     what = f"Dataset {found.dataset}"
     if not whole:
@@ -147,6 +164,7 @@ def _tell(printer: Printer, found: "Report", kept: tuple[str, ...], *, whole: bo
             ("root", found.root),
             ("checked", _checked(found, blobs=blobs)),
             ("since", ", ".join(kept)),
+            ("artifacts after", after or ""),
         ]
     )
     told: Counter[str] = Counter()
