@@ -404,7 +404,8 @@ class ArtifactRegistry(RegistryView, Registers, Planned):
         kept = [checkpoint_of(self._data, each) for each in texts]
         if not blobs:
             return verify_log(self._data, progress, jobs, kept)
-        return verify(self._data, progress, jobs, kept, after and size_of(self._data, after))
+        size = 0 if after == 0 else size_of(self._data, after)
+        return verify(self._data, progress, jobs, kept, size)
 
     def close(self) -> None:
         """Let go of all files; a run that this registry still owns is rolled back."""
