@@ -228,3 +228,10 @@ def test_texts_and_times_that_are_none(registry: ArtifactRegistry) -> None:
     offset = timezone(timedelta(hours=5))
     assert registry.as_of(datetime.min.replace(tzinfo=offset)).position == 0
     assert registry.as_of(datetime.max.replace(tzinfo=timezone(-timedelta(hours=5)))).position == 0
+
+
+def test_an_id_where_a_record_is_wanted(registry: ArtifactRegistry) -> None:
+    registry.register([1], "0001:1:all", "model")
+    for load in (registry.load_artifact, registry.load_bytes):
+        with pytest.raises(InvalidInputError, match=r"a record, not str: load\(artifact_id\) takes an id"):
+            load("0001:1:all")  # type: ignore[arg-type] # the mistake

@@ -4,7 +4,7 @@ from typing import Any
 
 from chainfold.dataset import Dataset
 from chainfold.digest import digest_of
-from chainfold.errors import BlobNotFoundError, CorruptionError
+from chainfold.errors import BlobNotFoundError, CorruptionError, InvalidInputError
 from chainfold.events import ArtifactRegistered
 from chainfold.history import who_took
 from chainfold.records import ArtifactRecord
@@ -21,6 +21,11 @@ def load_blob(data: Dataset, record: ArtifactRecord) -> Any:
 
 def checked_bytes(data: Dataset, record: ArtifactRecord) -> bytes:
     """As `RegistryView.load_bytes`, which says what it raises."""
+    if not isinstance(record, ArtifactRecord):
+        raise InvalidInputError(
+            f"what is loaded here is a record, not {type(record).__name__}: load(artifact_id) takes an id, "
+            f"and require(artifact_id) gives its record"
+        )
     try:
         size = data.files.size(data.blobs.locate(record.path))
         if record.size_bytes and size not in (None, record.size_bytes):  # it need not even be read
