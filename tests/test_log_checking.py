@@ -330,7 +330,7 @@ def test_a_check_in_bounded_memory_finds_the_same(
         with monkeypatch.context() as patch:
             patch.setattr(rebuilding, "TAIL_ENTRIES", limit)
             patch.setattr(rebuilding, "write_snapshot", write)
-            patch.setattr("chainfold.verify._KEPT", limit // 7)
+            patch.setattr("chainfold.checks._KEPT", limit // 7)
             assert registry.verify() == before
         assert told(before, "snapshot") == []
         firsts = [int(path.stem) for path in segments]
@@ -393,7 +393,7 @@ def test_files_are_read_whoever_reads_them(
     large: int, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In several threads or in this one, whatever joblib is set to by the caller."""
-    monkeypatch.setattr("chainfold.verify._LARGE_BYTES", large)
+    monkeypatch.setattr("chainfold.checks._LARGE_BYTES", large)
     with ArtifactRegistry(workspace, "wheat", actor="tester") as registry:
         records = [registry.register([number], f"p:{number}:all", "model") for number in range(9)]
         with joblib.parallel_config("multiprocessing", n_jobs=2):
