@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,6 +124,83 @@ def test_training_goes_on_as_it_would_have() -> None:
             each(X).square().mean().backward()
             optimizer.step()
     assert torch.equal(module(X), again(X))
+
+
+def states() -> dict[str, Any]:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
+    return {
+        "state": module.state_dict(),
+        "nested": nn.Sequential(module, nn.Linear(8, 1)).state_dict(),
+        "plain": {"a": torch.ones(2), "b.c": torch.zeros(0, 3), "": torch.tensor(7)},
+        "parameters": dict(module.named_parameters()),
+        "adopted": OrderedDict(module.state_dict()),
+    }
+
+
+def test_state_dicts() -> None:
+    for name, state in states().items():
+        again = came_back(state, "torch")
+        assert vars(again) == vars(state) if isinstance(state, OrderedDict) else type(again) is dict, name
+        assert list(again) == list(state)
+        for ours, theirs in zip(state.values(), again.values(), strict=True):
+            assert type(ours) is type(theirs)
+            assert torch.equal(ours, theirs)
+            assert ours.requires_grad == theirs.requires_grad
+
+
+def test_a_state_dict_is_taken_by_its_module() -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8)).eval()
+    again = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8)).eval()
+    again.load_state_dict(came_back(module.state_dict(), "torch"))
+    assert torch.equal(again(X), module(X))
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.tensor(3), torch.ones(2, 0), X, X.to(torch.bfloat16), nn.Parameter(X, requires_grad=False)],
+    ids=lambda tensor: f"{type(tensor).__name__}-{tensor.dtype}-{tuple(tensor.shape)}",
+)
+def test_tensors(tensor: Any) -> None:
+    again = came_back(tensor, "torch")
+    assert torch.equal(again, tensor)
+    assert (again.dtype, again.requires_grad) == (tensor.dtype, tensor.requires_grad)
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        {},
+        {"a": X, "b": 1},
+        {1: X},
+        {"a": X, "b": X.view(-1)},
+        {"a.b": X, "a..b": X + 1},
+        nn.Linear(4, 2)(X),
+        X.T,
+        nn.Linear(4, 2).state_dict(prefix="_modules."),
+    ],
+    ids=str,
+)
+def test_what_is_no_state_dict_is_a_pickle_or_as_it_was(obj: Any) -> None:
+    try:
+        done = serialize(obj)
+    except SerializationError:
+        assert not obj.is_leaf  # torch deep-copies and pickles leaves only
+        return
+    again = deserialize(done.data, done.format)
+    assert type(again) is type(obj)
+    if isinstance(obj, dict):
+        assert list(again) == list(obj)
+    if done.format == "torch":
+        assert all(torch.equal(again[key], obj[key]) for key in obj)
+
+
+def test_an_ordered_dict_in_a_module_keeps_its_attributes() -> None:
+    module = nn.Linear(4, 2)
+    module.best = nn.Linear(4, 2).state_dict()
+    done = serialize(module)
+    assert done.format == "pickle"
+    assert vars(deserialize(done.data, done.format).best) == vars(module.best)
 
 
 def hooked() -> nn.Module:

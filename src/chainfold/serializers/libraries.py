@@ -1,6 +1,7 @@
 """Which library's own formats there are for an object. No library is imported to find out."""
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -32,9 +33,13 @@ OWN_FORMATS: Final[tuple[Serializer, ...]] = (
 
 
 def own_formats(obj: Any) -> Iterator[Serializer]:
-    """The formats of the libraries that an object's class or its ancestors come from, and which accept it."""
+    """The formats of the libraries that an object's class or its ancestors come from, and which accept it.
+
+    Of a dict, which comes from no library, those of its first value: it may be torch's state dict.
+    """
     met = ""
-    for cls in type(obj).__mro__:
+    is_dict = type(obj) in {dict, OrderedDict} and obj
+    for cls in type(next(iter(obj.values())) if is_dict else obj).__mro__:
         library = module_of(cls).partition(".")[0]
         if library in _BY_LIBRARY and library != met:
             met = library

@@ -101,6 +101,8 @@ class Writer:
         if cls is tuple:
             return {"tuple": [self.value(each, path) for each in value]}
         if cls in {list, dict, OrderedDict, defaultdict, set, frozenset}:
+            if cls is OrderedDict and vars(value):
+                raise TypeError(f"an OrderedDict with attributes ({', '.join(vars(value))}) has no form here")
             return self._container(value, path)
         return self._other(value, path)
 

@@ -4,6 +4,7 @@
 hyperparameters, which tensors are parameters, what is tied to what) is JSON in the file's metadata.
 """
 
+from collections import OrderedDict
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
@@ -20,6 +21,12 @@ _HOMES: Final = frozenset({_FUNCTIONS, "torch", "torch._C._nn"})
 """Where the functions are from that `torch.nn.functional` offers; it has imported others for itself."""
 _KEY: Final = "chainfold"
 """The one key of the file's metadata: several would come in any order."""
+_VERSIONS: Final = "_metadata"
+"""The attribute of a state dict that `load_state_dict` looks at."""
+_ALONE: Final = "tensor"
+"""The name of a tensor that is in nothing."""
+_HOLDERS: Final = frozenset({"_parameters", "_buffers", "_modules"})
+"""The dicts of a module: they are not in the names of its state dict."""
 _SIZE_BYTES: Final = 8
 _DTYPES: Final = frozenset(
     {"bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"}
@@ -29,6 +36,8 @@ _DTYPES: Final = frozenset(
 
 class TorchSerializer:
     """Modules whose classes can be imported, on the CPU, of dense tensors, parametrised by plain data.
+
+    Also tensors and dicts of them, as `state_dict` gives them.
 
     What `pickle` would keep of a module is kept, and nothing else is accepted: hooks that cannot be imported,
     script modules, parametrisations, tensors that share memory without being one and attributes of other
@@ -48,11 +57,14 @@ class TorchSerializer:
         self.runs_code = foreign
 
     def accepts(self, obj: Any) -> bool:
-        """Whether the object is a module, of torch's own class when no others are for this format."""
+        """Whether the object is a module, of torch's own class when no others are for this format.
+
+        Or tensors, when no others are.
+        """
         cls = type(obj)
-        return any(_is_module(each) for each in cls.__mro__) and (
-            self.runs_code or module_of(cls).startswith(_OWN)
-        )
+        if not any(_is_module(each) for each in cls.__mro__):
+            return not self.runs_code and (_is_tensor(obj) or _is_state(obj))
+        return self.runs_code or module_of(cls).startswith(_OWN)
 
     def dumps(self, obj: Any) -> bytes:
         """The module as a safetensors file.
@@ -66,7 +78,7 @@ class TorchSerializer:
         safetensors = require("safetensors.torch", _INSTALL)
         tensors = _Tensors(torch)
         writer = Writer(self._is_allowed, special=lambda value, path: self._form(value, path, tensors))
-        document = writer.document(obj)
+        document = writer.document(_apart(obj))
         if writer.files:
             raise TypeError("arrays of numpy in a module have no form here")
         tensors.check_memory()
@@ -102,7 +114,7 @@ class TorchSerializer:
                 _check_weights(state)
 
         reader = Reader({}, self._is_allowed, base=torch.nn.Module, special=special, join=check)
-        return reader.document(header["__metadata__"][_KEY].encode())
+        return _together(reader.document(header["__metadata__"][_KEY].encode()))
 
     def _is_allowed(self, name: str) -> bool:
         module = name.partition(":")[0]
@@ -169,9 +181,8 @@ class _Tensors:
             raise TypeError(f"the tensor {path!r} is none that safetensors gives back as it is")
         name = self._names.get(id(tensor))
         if name is None:
-            name = ".".join(
-                part for part in path.split(".") if part not in {"", "_parameters", "_buffers", "_modules"}
-            )
+            parts = (part for part in path.split(".") if part not in {"", *_HOLDERS})
+            name = ".".join(parts) or _ALONE
             if name in self.named or name == "__metadata__":
                 raise TypeError(f"two tensors are called {name!r}")
             self._names[id(tensor)] = name
@@ -203,6 +214,38 @@ def _check_weights(state: dict[str, Any]) -> None:
     )
     if not layers or not is_named or "all_weights" in state:
         raise ValueError("the weights of a recurrent module have no names")
+
+
+def _is_tensor(obj: Any) -> bool:
+    cls = type(obj)
+    return cls.__name__ in {"Tensor", "Parameter"} and module_of(cls) in {"torch", "torch.nn.parameter"}
+
+
+def _is_state(obj: Any) -> bool:
+    """Whether the object is a dict of tensors, as `state_dict` gives them."""
+    return (
+        type(obj) in {dict, OrderedDict}
+        and bool(obj)
+        and all(type(key) is str and _is_tensor(value) for key, value in obj.items())
+    )
+
+
+def _apart(obj: Any) -> Any:
+    """A state dict as a tuple of what is in it, and the versions of modules that it has as an attribute."""
+    if type(obj) is OrderedDict and vars(obj).keys() == {_VERSIONS}:
+        return OrderedDict(obj), vars(obj)[_VERSIONS]
+    return obj
+
+
+def _together(made: Any) -> Any:
+    """The inverse of `_apart`."""
+    if type(made) is not tuple:
+        return made
+    state, versions = made
+    if type(state) is not OrderedDict:
+        raise TypeError("what has versions is no state dict")
+    setattr(state, _VERSIONS, versions)
+    return state
 
 
 def _is_module(cls: type) -> bool:

@@ -1,4 +1,4 @@
-"""Makes the golden blobs of libraries' formats: `python -m tests.formats.golden.make FORMAT ...`.
+"""Makes the golden blobs of libraries' formats: `python -m tests.formats.golden.make FORMAT[-NUMBER] ...`.
 
 To be run once for each format, where its library is installed. What earlier releases wrote stays, and always
 loads.
@@ -30,6 +30,8 @@ def outcome(obj: Any, name: str) -> Any:
         return json.loads(obj.to_json(orient="split"))
     if name == "onnx":
         return [[node.op_type, *node.input, *node.output] for node in obj.graph.node]
+    if isinstance(obj, dict):
+        return [value for each in obj.values() for value in each.reshape(-1).tolist()]
     if name in {"torch", "torch_module"}:
         torch = importlib.import_module("torch")
         return obj(torch.tensor(X, dtype=torch.float32)).detach().reshape(-1).tolist()
@@ -58,6 +60,7 @@ EXAMPLES: Final[dict[str, Callable[[], Any]]] = {
     "skops": lambda: library("sklearn.linear_model").Ridge().fit(X, Y),
     "onnx": lambda: library("tests.formats.test_onnx").samples()["linear"],
     "torch": dense,
+    "torch-2": lambda: dense().state_dict(),
     "torch_module": lambda: library("tests.formats.test_torch").Own(2),
     "keras": lambda: library("tests.formats.test_keras").dense(),
     "xgboost": lambda: library("xgboost").XGBRegressor(**SMALL).fit(X, Y),
@@ -74,11 +77,12 @@ EXAMPLES: Final[dict[str, Callable[[], Any]]] = {
 def main(names: list[str]) -> None:
     """Keep a blob of each format, and what it says."""
     expected = json.loads(EXPECTED.read_text("utf-8")) if EXPECTED.exists() else {}
-    for name in names:
-        obj = EXAMPLES[name]()
+    for each in names:
+        name, _, number = each.partition("-")
+        obj = EXAMPLES[each]()
         done = serialize(obj, name)
         assert done.format == name
-        file = f"{name}-1.{done.extension}"
+        file = f"{name}-{number or 1}.{done.extension}"
         if file in expected:
             raise SystemExit(f"{file} is there: what was written stays; give the next a new number")
         (FOLDER / file).write_bytes(done.data)
