@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.test_model_proofs import KEY, fill
 
-from chainfold import ArtifactRegistry
+from chainfold import ArtifactRegistry, NotFoundError
 from chainfold.proof.model_verifier import check, loads, main
 
 IDS: Final = ("p:1:all", "p:2:all", "q:1:all", "q:2:all")
@@ -28,12 +28,12 @@ Fact = tuple[Any, ...]
 
 Step = tuple[str, int, frozenset[int]]
 steps: Final = st.tuples(
-    st.sampled_from(("register", "register", "register", "delete", "purge")),
+    st.sampled_from(("register", "register", "register", "restore", "delete", "purge")),
     st.integers(0, 3),
     st.frozensets(st.integers(0, 3), max_size=3),
 )
 histories: Final = st.lists(
-    st.tuples(st.sampled_from(("alone", "commit", "fail")), st.lists(steps, max_size=4))
+    st.tuples(st.sampled_from(("alone", "commit", "fail", "take back")), st.lists(steps, max_size=4))
 )
 
 
@@ -42,6 +42,9 @@ def act(registry: ArtifactRegistry, step: Step) -> None:
     if verb == "register":
         names = [IDS[source] for source in sorted(sources) if source != which]
         registry.register([which, *sources], IDS[which], "model", depends_on=names)
+    elif verb == "restore":
+        with contextlib.suppress(NotFoundError):
+            registry.restore(IDS[which], min(registry.position, 3 * len(sources)))
     elif verb == "delete":
         registry.delete_pipeline_artifacts("pq"[which % 2])
     elif which == 0:
@@ -51,12 +54,15 @@ def act(registry: ArtifactRegistry, step: Step) -> None:
 def live(registry: ArtifactRegistry, history: list[tuple[str, list[Step]]]) -> None:
     for how, inner in history:
         with contextlib.suppress(ZeroDivisionError), contextlib.ExitStack() as stack:
-            if how != "alone":
+            registry.end_run()  # what stood alone before is not taken back
+            if how in {"commit", "fail"}:
                 stack.enter_context(registry.run())
             for step in inner:
                 act(registry, step)
             if how == "fail":
                 raise ZeroDivisionError
+            if how == "take back":
+                registry.cleanup_failed_run()
 
 
 @settings(max_examples=60)

@@ -335,3 +335,73 @@ def test_what_is_not_visible_is_not_proven(tmp_path: Path) -> None:
             registry.model_proof("mine:1:all")
         registry.end_run()
         check(json.loads(registry.model_proof("mine:1:all")))
+
+
+@pytest.fixture
+def restored(tmp_path: Path) -> dict[str, Any]:
+    """The proof of a model that was restored when its scaler had been replaced."""
+    with ArtifactRegistry(tmp_path, "wheat") as registry:
+        registry.register(["old"], "p:s:all", "transformer")
+        registry.register(["model"], "p:m:all", "model", depends_on=["p:s:all"])
+        good = registry.position
+        registry.register(["new"], "p:s:all", "transformer")
+        registry.register(["other model"], "p:m:all", "model", depends_on=["p:s:all"])
+        registry.restore("p:m:all", good)
+        registry.register(["again"], "q:m:all", "model", depends_on=["p:m:all"])
+        told: dict[str, Any] = json.loads(registry.model_proof("p:m:all"))
+    return told
+
+
+def test_what_was_restored_was_made_from_what_was_there_then(restored: dict[str, Any]) -> None:
+    found = check(restored)
+    assert [each["position"] for each in restored["registrations"]] == [4, 1, 0]
+    assert "it repeats the registration at 1" in found[-3]
+    assert "'p:s:all' was registered at 0" in found[-1]
+
+
+def name_the_new_source(told: dict[str, Any]) -> None:
+    for each in told["registrations"][:2]:
+        each["sources"][0]["position"] = None
+    told["registrations"].pop()
+
+
+def leave_out_what_it_repeats(told: dict[str, Any]) -> None:
+    told["registrations"].pop(1)
+
+
+def differ_from_what_it_repeats(told: dict[str, Any]) -> None:
+    told["registrations"][0]["sources"][0]["position"] = None
+
+
+def repeat_a_source(told: dict[str, Any]) -> None:
+    line = told["entries"]["4"]["line"]
+    told["entries"]["4"]["line"] = line.replace('"restored_from":1', '"restored_from":0')
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [name_the_new_source, leave_out_what_it_repeats, differ_from_what_it_repeats, repeat_a_source],
+)
+def test_what_was_restored_cannot_be_said_otherwise(
+    restored: dict[str, Any], forge: Callable[[dict[str, Any]], None]
+) -> None:
+    forge(restored)
+    with pytest.raises(NotProvenError):
+        check(restored)
+
+
+def test_a_loop_of_links_is_no_verdict(proof: tuple[Path, str], tmp_path: Path) -> None:
+    (tmp_path / "proof.json").write_text(proof[1], encoding="utf-8")
+    loop = tmp_path / "loop"
+    try:
+        loop.symlink_to(loop)
+    except OSError:
+        pytest.skip("no links here")
+    done = subprocess.run(
+        [sys.executable, model_verifier.__file__, tmp_path / "proof.json", "--files", loop],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("NOT CHECKED: ")

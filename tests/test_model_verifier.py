@@ -243,7 +243,7 @@ def test_a_stranger_has_python_and_nothing_else(proof: tuple[Path, bytes], tmp_p
 
 def test_a_verifier_is_one_short_file_of_the_standard_library() -> None:
     source = Path(model_verifier.__file__).read_text(encoding="utf-8")
-    assert source.count("\n") < 420
+    assert source.count("\n") < 450
     imported = {
         line.split()[1].partition(".")[0]
         for line in source.splitlines()

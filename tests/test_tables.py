@@ -305,9 +305,22 @@ def lineage(registry: ArtifactRegistry, _: RegistryView, entries: list[Entry]) -
             continue
         record = product.event.record
         shown = next((state for state in states if state.get(record.artifact_id) == serial(record)), {})
+        mates = {
+            serial(each.event.record)
+            for each in entries
+            if isinstance(each.event, ArtifactRegistered) and each.run == product.run is not None
+        }
+        imported = {
+            serial(each.event.record)
+            for each in entries
+            if isinstance(each.event, ArtifactRegistered) and each.event.imported
+        }
         for ordinal, source in enumerate(record.depends_on):
             own = own_then(entries, product, source)
-            used = own or states[product.position].get(source) or shown.get(source)
+            later = shown.get(source)
+            later = later if later in mates else None
+            by_manifest = later if product.event.imported and later in imported else None
+            used = own or by_manifest or states[product.position].get(source) or later
             found.append(
                 {
                     "position": product.position,
@@ -450,17 +463,15 @@ def test_an_open_run_sees_its_own(registry: ArtifactRegistry, tmp_path: Path) ->
 
 def test_what_a_view_does_not_know_is_not_told(registry: ArtifactRegistry, tmp_path: Path) -> None:
     """A product of a run that had not committed was not made from what was shown only later."""
-    with ArtifactRegistry(registry.workspace, "wheat") as other:
-        other.start_run()
-        with registry.run():
-            registry.register([1], IDS[0], "model", params={"serial": 1}, depends_on=[IDS[1]])
-            other.register([2], IDS[1], "model", params={"serial": 2})
-            then = registry.position
-            other.end_run()
+    with ArtifactRegistry(registry.workspace, "wheat") as other, registry.run():
+        registry.register([1], IDS[0], "model", params={"serial": 1}, depends_on=[IDS[1], IDS[2]])
+        registry.register([2], IDS[1], "model", params={"serial": 2})
+        other.register([3], IDS[2], "model", params={"serial": 3})  # which this run knew nothing of
+        then = registry.position
     view = registry.as_of(then)
-    assert view.to_arrow("lineage").column("source_position").to_pylist() == [None]
-    assert view.lineage(IDS[0])[0].sources == [None]
-    assert registry.to_arrow("lineage").column("source_position").to_pylist() == [3]
+    assert view.to_arrow("lineage").column("source_position").to_pylist() == [None, None]
+    assert view.lineage(IDS[0])[0].sources == [None, None]
+    assert registry.to_arrow("lineage").column("source_position").to_pylist() == [2, None]
     check_outputs(registry, registry, tmp_path)
 
 

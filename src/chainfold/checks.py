@@ -10,7 +10,7 @@ import msgspec
 
 from chainfold.dataset import Dataset
 from chainfold.errors import ChainfoldError, CorruptionError, StorageError
-from chainfold.events import Entry, decode_entry
+from chainfold.events import ArtifactRegistered, Entry, decode_entry
 from chainfold.log import LogReader
 from chainfold.private import is_closed, is_path, path_of, paths_of, read
 from chainfold.projections import NOW, Projections, Sight
@@ -271,7 +271,8 @@ def _so_far(artifacts: int, wrong: list[str], size: int) -> str:
 
 
 def _missing(record: ArtifactRecord, entry: Entry, where: str) -> Finding:
-    if getattr(entry.event, "imported", False):
+    event = entry.event
+    if isinstance(event, ArtifactRegistered) and event.imported and event.restored_from is None:
         detail = f"was imported, and its file {record.path!r} is not here"
         return Finding(
             "note", "missing", where, detail, record.artifact_id, record.content_hash, file=record.path

@@ -59,7 +59,7 @@ class ArtifactRegistered(Event, frozen=True, tag="artifact-registered"):
     restored_from: int | None = None
     """Position of the registration that this one repeats."""
     imported: bool = False
-    """The record came from a manifest: its digest and file were not checked."""
+    """The record, or the one that it repeats, came from a manifest: its digest and file were not checked."""
 
     @property
     def version(self) -> int:

@@ -279,7 +279,9 @@ def repetition(data: Dataset, row: int) -> ArtifactRegistered:
     record.created_at = ""
     position = data.projections.visibility.positions[row]
     texts = withhold(record, present(record))
-    event = data.registration(record, reused=True, restored_from=position)
+    repeated = data.log.entry(position).event
+    imported = isinstance(repeated, ArtifactRegistered) and repeated.imported
+    event = data.registration(record, reused=True, restored_from=position, imported=imported)
     keep(data.private, texts)  # with a salt of its own: who erases one does not take the other's
     return event
 

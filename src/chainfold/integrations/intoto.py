@@ -46,11 +46,11 @@ def statement(view: RegistryView, artifact_id: str) -> dict[str, Any]:
     itself, *sources = view.lineage(artifact_id)
     registration = itself.registration
     assert registration is not None  # noqa: S101 - it is live
-    (entry,) = view.events(registration.position, registration.position + 1)
+    entry = _made(view, registration.position)
     told = record.without_private()
     metadata = {"finishedOn": entry.at}
-    if registration.run is not None:
-        metadata |= {"invocationId": registration.run, "startedOn": view.run_info(registration.run).at}
+    if entry.run is not None:
+        metadata |= {"invocationId": entry.run, "startedOn": view.run_info(entry.run).at}
     return {
         "_type": STATEMENT,
         "subject": [{"name": told.path, "digest": _digest(told.content_hash)}],
@@ -85,7 +85,7 @@ def _source(view: RegistryView, relative: Relative) -> dict[str, Any]:
     if registration is None:
         return found
     record = registration.record
-    (entry,) = view.events(registration.position, registration.position + 1)
+    entry = _made(view, registration.position)
     annotations = {
         "position": registration.position,
         "standing": registration.standing,
@@ -94,6 +94,16 @@ def _source(view: RegistryView, relative: Relative) -> dict[str, Any]:
     if _HEX.fullmatch(record.content_hash.removeprefix(PREFIX)):
         found["digest"] = _digest(record.content_hash)
     return {**found, "name": record.path, "annotations": annotations}
+
+
+def _made(view: RegistryView, position: int) -> Entry:
+    """The registration, of what was restored the first: who restores it did not make it."""
+    while True:
+        (entry,) = view.events(position, position + 1)
+        before = entry.event.restored_from if isinstance(entry.event, ArtifactRegistered) else None
+        if before is None or not 0 <= before < position:
+            return entry
+        position = before
 
 
 def _is_imported(entry: Entry) -> bool:

@@ -32,7 +32,7 @@ def bundle(
 
     Args:
         data: The dataset.
-        relatives: The artifact and its lineage, as of a size.
+        relatives: The artifact and its lineage, as of a size, and what was restored of that.
         size: That size: of the log that the checkpoint is of.
         key: Signs the checkpoint.
 

@@ -113,7 +113,8 @@ def _check(proof: Any, key: tuple[str, bytes, Any] | None, kept: str | None, log
     first = proof["registrations"][0]
     _must(first["artifact_id"] == proof["artifact"], "the first registration is not that of the artifact")
     _must(first["shown"] is not None, "nothing says that the artifact ever became visible")
-    _must(_reached(first, registrations) == set(registrations), "there are registrations that were not used")
+    is_all = _reached(first, registrations, entries) == set(registrations)
+    _must(is_all, "there are registrations that were not used")
     used = {each[at] for each in registrations.values() for at in ("position", "shown", "ended", "cause")}
     _must(used - {None} == set(entries), "there are entries that nothing names")
     return found + [_sentence(told, entries) for told in registrations.values()]
@@ -269,11 +270,12 @@ def _check_registration(told: Json, registrations: dict[int, Json], entries: dic
     _must(record["content_hash"] == told["digest"], f"{name!r} was registered with another digest")
     named = [source["artifact_id"] for source in told["sources"]]
     _must(record.get("depends_on", []) == named, f"{name!r} was made from something else")
+    product = _repeated(told, registrations, entries)
     for source, at in ((each["artifact_id"], each["position"]) for each in told["sources"]):
         if at is not None:
             used = registrations[at]
             _must(used["artifact_id"] == source, f"entry {at} is another artifact than {source!r}")
-            _must(_was_there(used, told, entries), f"{source!r} of entry {at} was not there for {name!r}")
+            _must(_was_there(used, product, entries), f"{source!r} of entry {at} was not there for {name!r}")
     if told["shown"] is not None:
         run, shown = entry.get("run"), entries[told["shown"]]
         is_commit = shown["kind"] == "run-committed" and shown["run"] == run and told["shown"] > position
@@ -283,15 +285,25 @@ def _check_registration(told: Json, registrations: dict[int, Json], entries: dic
         _must(_has_ended(told, entries), f"{name!r} was not ended by that event")
 
 
+def _repeated(told: Json, registrations: dict[int, Json], entries: dict[int, Json]) -> Json:
+    """The first of what a registration repeats, or itself: its sources were there then."""
+    while (at := entries[told["position"]].get("restored_from")) is not None:
+        position, before = told["position"], registrations[at]
+        is_same = all(before[name] == told[name] for name in ("artifact_id", "digest", "sources"))
+        _must(at < position and is_same, f"entry {position} is no repetition of entry {at}")
+        told = before
+    return told
+
+
 def _was_there(source: Json, product: Json, entries: dict[int, Json]) -> bool:
-    """Whether a registration can be what its id named when it was used, or (in a manifest) soon after."""
+    """Whether a registration can be what its id named when it was used, or what its run brought later."""
     run, own = entries[source["position"]].get("run"), entries[product["position"]].get("run")
-    if run is not None and run == own and source["position"] < product["position"]:
+    at, shown, ended = product["position"], source["shown"], source["ended"]
+    if run is not None and run == own and source["position"] < at:
         return True
-    shown, ended = source["shown"], source["ended"]
-    moments = [product["position"] - 1, product["shown"]]
-    known = [at for at in moments if at is not None and shown is not None and shown <= at]
-    return any(ended is None or at < ended for at in known)
+    if shown is not None and shown < at:
+        return ended is None or at <= ended
+    return run is not None and run == own and shown is not None and shown == product["shown"]
 
 
 def _has_ended(told: Json, entries: dict[int, Json]) -> bool:
@@ -320,12 +332,13 @@ def _takes_away(by: Json, record: Json) -> bool:
     return bool(by["kind"] == "dataset-purged")
 
 
-def _reached(first: Json, registrations: dict[int, Json]) -> set[int]:
-    """The registrations that lead to the first."""
+def _reached(first: Json, registrations: dict[int, Json], entries: dict[int, Json]) -> set[int]:
+    """The registrations that lead to the first, and those that were restored."""
     reached, pending = {first["position"]}, [first]
     while pending:
-        for source in pending.pop()["sources"]:
-            at = source["position"]
+        told = pending.pop()
+        before = entries[told["position"]].get("restored_from")
+        for at in (*(source["position"] for source in told["sources"]), before):
             if at is not None and at not in reached:
                 reached.add(at)
                 pending.append(registrations[at])
@@ -335,7 +348,10 @@ def _reached(first: Json, registrations: dict[int, Json]) -> set[int]:
 def _sentence(told: Json, entries: dict[int, Json]) -> str:
     entry, cause = entries[told["position"]], told["cause"]
     text = f"{told['artifact_id']!r} was registered {_by(entry)}, with the digest {told['digest']!r}"
-    if entry.get("imported", False):
+    before = entry.get("restored_from")
+    if before is not None:
+        text += f"; it repeats the registration at {before}"
+    elif entry.get("imported", False):
         text += ", which was imported and not compared"
     lost = [source["artifact_id"] for source in told["sources"] if source["position"] is None]
     if lost:
@@ -392,7 +408,7 @@ def main(arguments: list[str] | None = None) -> int:
     except NotProvenError as error:
         _print(sys.stderr, f"NOT PROVEN: {error}")
         return 1
-    except (NotCheckedError, OSError, ValueError, MemoryError) as error:
+    except (NotCheckedError, OSError, ValueError, MemoryError, RuntimeError) as error:  # a loop of links
         _print(sys.stderr, f"NOT CHECKED: {error}")
         return 2
     is_known = options.key is not None or options.checkpoint is not None

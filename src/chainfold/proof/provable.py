@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chainfold.ancestry import ancestors
+from chainfold.ancestry import ancestors, with_repeated
 from chainfold.dataset import Dataset
 from chainfold.errors import CorruptionError, InvalidInputError
 from chainfold.grammar import integer
@@ -61,7 +61,8 @@ class Provable(Past):
 
         with self._data.mutex:
             row, size = self._row_of(artifact_id)
-            return to_text(bundle(self._data, ancestors(self._data, row, size), size, key))
+            known = with_repeated(self._data, ancestors(self._data, row, size), size)
+            return to_text(bundle(self._data, known, size, key))
 
     def inclusion_proof(self, position: int) -> "Inclusion":
         """The proof that the entry at a position is in the log of this view's checkpoint.

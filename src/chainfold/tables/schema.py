@@ -63,7 +63,7 @@ _REGISTRATION: Final = (
     _optional("meta_config", "json", "how a meta-model was fed"),
     _needed("depends_on", "texts", "ids of the direct sources"),
     _needed("refers_to", "texts", "of a pickle, the classes and functions that it refers to"),
-    _needed("imported", "boolean", "whether a manifest brought it, unchecked"),
+    _needed("imported", "boolean", "whether a manifest brought it, or what it repeats, unchecked"),
     _optional("restored_from", "integer", "position of the registration that it repeats"),
 )
 
