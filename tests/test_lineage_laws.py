@@ -125,4 +125,3 @@ def test_what_a_manifest_brings_was_made_from_what_it_brings(
                 if source in alone:
                     assert position is not None
                     assert position >= start
-
