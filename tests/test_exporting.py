@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from hypothesis import given
+from hypothesis import strategies as st
 from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
 from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
@@ -225,6 +228,59 @@ def test_openlineage_says_what_the_log_says(registry: ArtifactRegistry) -> None:
     assert changes["rolled:back:all", "CREATE"] == changes["withdrawn:1:all", "CREATE"] == 0
     assert Counter(each["eventType"] for each in told)["ABORT"] == 2
     assert "Ann" not in json.dumps(told)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1),
+            st.sampled_from(("register", "register", "register", "run", "fail", "delete")),
+            st.integers(0, 2),
+        ),
+        max_size=20,
+    )
+)
+def test_openlineage_ends_where_the_registry_is(
+    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, str, int]]
+) -> None:
+    """Whatever runs are open meanwhile: what is told last of an id is what others see, at every size."""
+    workspace = tmp_path_factory.mktemp("lineage")
+    with (
+        warnings.catch_warnings(),
+        ArtifactRegistry(workspace, "wheat") as one,
+        ArtifactRegistry(workspace, "wheat") as two,
+    ):
+        warnings.simplefilter("ignore")
+        opened: set[int] = set()
+        for number, (who, verb, which) in enumerate(history):
+            registry = (one, two)[who]
+            if verb == "register":
+                registry.register(number, f"p{which % 2}:{which}:all", "model")
+            elif verb == "delete":
+                registry.delete_pipeline_artifacts(f"p{which % 2}")
+            elif who in opened:
+                opened.remove(who)
+                (registry.end_run if verb == "run" else registry.cleanup_failed_run)()
+            elif verb == "run":
+                opened.add(who)
+                registry.start_run()
+        for size in range(one.position + 1):
+            view, seen = one.as_of(size), dict[str, str]()
+            told = list(events(view))
+            for output in (each for event in told for each in event["outputs"]):
+                name, facets = output["name"], output["facets"]
+                change = facets["lifecycleStateChange"]["lifecycleStateChange"]
+                assert (change == "CREATE") == (name not in seen)
+                seen[name] = facets["version"]["datasetVersion"]
+                if change == "DROP":
+                    del seen[name]
+            live = {each.artifact_id: view.history(each.artifact_id) for each in view.iter_records()}
+            assert seen == {
+                name: str(next(item.position for item in items if item.standing == "live"))
+                for name, items in live.items()
+            }
+            times = [event["eventTime"] for event in told if event["eventType"] != "RUNNING"]
+            assert times == sorted(times)
 
 
 def test_an_intoto_statement_is_read_by_its_own_library(registry: ArtifactRegistry) -> None:

@@ -100,7 +100,7 @@ def test_what_a_manifest_brings_was_made_from_what_it_brings(
     with ArtifactRegistry(tmp_path_factory.mktemp("import"), "wheat") as registry:
         for number in sorted(present):
             registry.register(number, f"m:{number}:all", "model")
-        manifest = [
+        manifest: list[dict[str, Any]] = [
             {
                 "artifact_id": f"m:{number}:all",
                 "content_hash": f"sha256:{place:064x}",

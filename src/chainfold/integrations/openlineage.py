@@ -6,6 +6,7 @@ docs/exports.md says what becomes what. The events are plain JSON types: send th
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
+from heapq import heappop, heappush
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -19,7 +20,8 @@ _SCHEMA: Final = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunE
 _FACETS: Final = "https://openlineage.io/spec/facets/"
 _OWN_FACET: Final = "urn:x-chainfold:openlineage:1:record"
 _TAKEN: Final = frozenset({"deleted", "purged"})
-_ENDED: Final = {"rolled back": "ABORT", "withdrawn": "ABORT"}
+_DROPPED, _DONE = range(2)
+"""What an event takes away is told before what it shows."""
 _TOLD: Final = (
     "artifact_type", "class_name", "chain_path", "pipeline_id", "step_index", "fold_id", "content_hash",
     "size_bytes", "format", "format_version", "params", "actor", "standing", "imported",
@@ -30,10 +32,11 @@ Event = dict[str, Any]
 
 
 def events(view: RegistryView) -> Iterator[Event]:
-    """Each registration of a view as a run of its own, and each deletion, in the order of the log.
+    """Each registration of a view as a run of its own, and each deletion, in the order of their times.
 
-    A registration has two events: START, and COMPLETE, ABORT (if its run was rolled back, or took it back) or
-    RUNNING (if its run is open). Private fields are withheld.
+    A registration has two events: START, and COMPLETE, ABORT or RUNNING. What is part of a run is COMPLETE
+    when that commits, for others to see; ABORT when it is rolled back, or takes the registration back;
+    RUNNING while it is open. Private fields are withheld.
 
     Args:
         view: The registry, or a view of the past.
@@ -47,8 +50,7 @@ def events(view: RegistryView) -> Iterator[Event]:
 def _events(view: RegistryView) -> Iterator[Event]:
     moment = view.table_moment()
     live: set[str] = set()
-    taken = [row for row in named_rows(moment, "history") if row["standing"] in _TAKEN]
-    taken.sort(key=itemgetter("removed_at", "position"), reverse=True)
+    later: list[tuple[int, int, int, Event, list[Event]]] = []  # what has yet to take effect: when, and what
     sources = groupby(named_rows(moment, "lineage"), key=itemgetter("position"))
     position, used = next(sources, (None, iter(())))
     for row in named_rows(moment, "history"):
@@ -56,21 +58,39 @@ def _events(view: RegistryView) -> Iterator[Event]:
         if position == row["position"]:
             inputs = [_input(view, each) for each in used]
             position, used = next(sources, (None, iter(())))
-        while taken and taken[-1]["removed_at"] <= row["position"]:
-            live.discard(taken[-1]["artifact_id"])
-            yield from _deletion(view, taken.pop())
-        yield from _registration(view, row, inputs, is_first=row["artifact_id"] not in live)
-        if row["standing"] not in _ENDED:
-            live.add(row["artifact_id"])
-    for row in reversed(taken):
-        yield from _deletion(view, row)
+        while later and later[0][0] < row["position"]:
+            yield from _effect(view, live, *heappop(later)[1:])
+        yield _event("START", row["registered_at"], _run_of(view, row), _job_of(view, row), inputs, [])
+        if row["standing"] == "in open run":
+            yield _event("RUNNING", row["registered_at"], _run_of(view, row), _job_of(view, row), inputs, [])
+            continue
+        heappush(later, (_ends_at(row), _DONE, row["position"], row, inputs))
+        if row["standing"] in _TAKEN:
+            heappush(later, (row["removed_at"] - 1, _DROPPED, row["position"], row, []))
+    while later:
+        yield from _effect(view, live, *heappop(later)[1:])
 
 
-def _registration(
-    view: RegistryView, row: dict[str, Any], inputs: list[Event], *, is_first: bool
+def _ends_at(row: dict[str, Any]) -> int:
+    """Position of the event that shows a registration to others, or after which it came to nothing."""
+    ended: int = row["visible_from"] or row["removed_at"]
+    return ended - 1
+
+
+def _effect(
+    view: RegistryView, live: set[str], kind: int, _: int, row: dict[str, Any], inputs: list[Event]
 ) -> Iterator[Event]:
-    job = f"{row['pipeline_id']}/{row['chain_path'] or row['artifact_id']}"
-    change = "CREATE" if is_first else "OVERWRITE"
+    """What is told when a registration, or its deletion, takes effect; `live` is what others see then."""
+    if kind == _DROPPED:
+        live.discard(row["artifact_id"])
+        yield from _deletion(view, row)
+        return
+    run, job, when = _run_of(view, row), _job_of(view, row), _time_of(view, _ends_at(row))
+    if row["visible_from"] is None:
+        yield _event("ABORT", when, run, job, inputs, [])
+        return
+    change = "OVERWRITE" if row["artifact_id"] in live else "CREATE"
+    live.add(row["artifact_id"])
     told = {name: row[name] for name in _TOLD if row[name] is not None}
     output = _dataset(view, row["artifact_id"], row["position"])
     output["facets"] |= {
@@ -79,19 +99,19 @@ def _registration(
         ),
         "chainfold_record": {"_producer": _PRODUCER, "_schemaURL": _OWN_FACET, **told},
     }
-    last = "RUNNING" if row["standing"] == "in open run" else _ENDED.get(row["standing"], "COMPLETE")
-    outputs = [output] if last == "COMPLETE" else []
-    run = _run(view, f"registration/{row['position']}", row["run_id"])
-    yield _event("START", row["registered_at"], run, _job(view, job), inputs, [])
-    when = _given_up(view, row) if last == "ABORT" else row["registered_at"]
-    yield _event(last, when, run, _job(view, job), inputs, outputs)
+    yield _event("COMPLETE", when, run, job, inputs, [output])
 
 
-def _given_up(view: RegistryView, row: dict[str, Any]) -> datetime:
-    """When a registration came to nothing: its run took it back, or was rolled back."""
-    closed: Any = view.run_info(row["run_id"]).closed
-    at = row["removed_at"] - 1 if row["removed_at"] is not None else closed
-    (entry,) = view.events(at, at + 1)
+def _run_of(view: RegistryView, row: dict[str, Any]) -> Event:
+    return _run(view, f"registration/{row['position']}", row["run_id"])
+
+
+def _job_of(view: RegistryView, row: dict[str, Any]) -> Event:
+    return _job(view, f"{row['pipeline_id']}/{row['chain_path'] or row['artifact_id']}")
+
+
+def _time_of(view: RegistryView, position: int) -> datetime:
+    (entry,) = view.events(position, position + 1)
     return datetime.fromisoformat(entry.at)
 
 
