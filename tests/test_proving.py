@@ -1,5 +1,6 @@
 """An auditor who kept a checkpoint learns of whatever was changed before it, and of nothing else."""
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -14,6 +15,9 @@ from chainfold import ArtifactRegistry, CorruptionError, InvalidInputError, NotF
 from chainfold.log import Checkpoint
 from chainfold.proof import paths
 from chainfold.proof.notes import PrivateKey, opened
+from chainfold.storage import ReadOnlyFiles
+from chainfold.testing.disk import MemoryDisk
+from chainfold.testing.memory import MemoryFiles
 
 KEY: Final = PrivateKey("example.com/auditor", bytes(range(32)))
 
@@ -103,6 +107,32 @@ def test_what_nobody_can_have_kept_is_told(filled: Path, since: Any) -> None:
         pytest.raises(InvalidInputError, match="a checkpoint is given as its text"),
     ):
         registry.verify(since=since)
+
+
+def test_what_a_checkpoint_commits_to_no_power_cut_takes() -> None:
+    """Also in an open run, whose entries are not synced before it commits."""
+    disk = MemoryDisk()
+    files = MemoryFiles(disk)
+    workspace = Path("/memory/workspace")
+    registry = ArtifactRegistry(workspace, "wheat", storage=files)
+    registry.register([0], "o:0:all", "model")
+    registry.start_run()
+    for number in range(5):
+        registry.register([number], f"p:{number}:all", "model")
+    with (
+        ArtifactRegistry(workspace, "wheat", storage=ReadOnlyFiles(files)) as reader,
+        pytest.warns(UserWarning, match=r"entries from 1 on, of the 7 .* may not be on the disk yet"),
+    ):
+        reader.checkpoint()
+    kept = [registry.checkpoint()]
+    registry.register([5], "p:5:all", "model")
+    kept.append(json.loads(registry.model_proof("o:0:all"))["checkpoint"])
+    disk.power_cut(lambda _: 0)
+    files.die()
+    with ArtifactRegistry(workspace, "wheat", storage=MemoryFiles(disk)) as after:
+        for number in range(9):
+            after.register([number], f"q:{number}:all", "model")
+        assert after.verify(since=kept).ok
 
 
 def test_keys_are_no_texts(filled: Path) -> None:

@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True):
     """One thing that is not as it should be, or worth knowing.
 
     Attributes:
-        level: `error`: something acknowledged is lost or changed; `note`: nothing is lost.
+        level: `error`: something is lost, changed or answered wrongly; `note`: nothing is lost.
         kind: What it is, in a word.
         where: The file, entry or artifact.
         detail: The rest of the sentence.

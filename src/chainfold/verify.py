@@ -194,10 +194,12 @@ def _check_snapshot(
         places = known.sections["offsets"], rebuilt.offsets[known.size :]
         ours = fingerprint(projections, rebuilt.mark, ((), rebuilt.offsets))
         if fingerprint(theirs, rebuilt.mark, places) != ours:
-            yield Finding("note", "snapshot", where, f"does not say what the log says; {advice}")
-    except (CorruptionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        # All but the first: its sums are right, and what it says makes no sense.
+            why = "does not say what the log says, and what is asked is answered from it"
+            yield Finding("error", "snapshot", where, f"{why}; {advice}")
+    except CorruptionError as error:  # nothing is answered from that
         yield Finding("note", "snapshot", where, f"{error}; {advice}")
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # its sums are right
+        yield Finding("error", "snapshot", where, f"makes no sense ({error}); {advice}")
     finally:
         known.release()
 

@@ -93,7 +93,7 @@ def checkpoint(
             "text": text,
             "file": None if output is None else str(output),
         },
-        human=lambda: _tell(printer, text, output, view.position),
+        human=lambda: _tell(printer, text, output, int(lines[1])),
         ids=[] if output is not None else lines,
     )
 

@@ -86,9 +86,10 @@ def verify(
 
     Everything is read anew and nothing is changed: the log's sums, order, times and Merkle root, the digest
     of every live artifact's file, what is private, lineage, and whether the snapshot says what the log says.
-    An error is something that was acknowledged and is lost or changed: what was expected and what was found
-    are printed. A note is worth knowing, and nothing is lost. With ID (an alias or a digest will do; - reads
-    them from stdin) only these artifacts are checked. With --format quiet it prints their ids that are wrong.
+    An error is something that was acknowledged and is lost or changed, or a snapshot that answers otherwise
+    than the log: what was expected and what was found are printed. A note is worth knowing, and nothing is
+    lost. With ID (an alias or a digest will do; - reads them from stdin) only these artifacts are checked.
+    With --format quiet it prints their ids that are wrong.
     """
     if names and (kept or no_blobs or after):
         raise click.UsageError("--since, --after and --no-blobs are about the whole: leave artifacts out.")

@@ -1,10 +1,12 @@
 """What a view can prove to somebody who keeps nothing but a checkpoint."""
 
+import contextlib
+import warnings
 from typing import TYPE_CHECKING
 
 from chainfold.ancestry import ancestors, with_repeated
 from chainfold.dataset import Dataset
-from chainfold.errors import CorruptionError, InvalidInputError
+from chainfold.errors import ChainfoldError, CorruptionError, InvalidInputError, StorageError
 from chainfold.grammar import integer
 from chainfold.log import Checkpoint, parse_checkpoint
 from chainfold.log.lines import origin
@@ -27,6 +29,9 @@ class Provable(Past):
         Who keeps it can later have it proven that nothing before was changed: `verify(since=...)`,
         `consistency_proof`.
 
+        What it commits to is made durable first: a power cut would else make a liar of whoever gave it. Where
+        the workspace cannot be written, it is warned of what may not be.
+
         Args:
             key: Sign it with this: a signed note. Its name should be one that the reader knows.
 
@@ -34,8 +39,10 @@ class Provable(Past):
             InvalidInputError: If the key is no `PrivateKey`.
         """
         _check_key(key)
-        with self._data.mutex, prover_of(self._data) as prover:
+        with self._data.mutex:
             size = self._known_size()
+        self._secure(size)
+        with self._data.mutex, prover_of(self._data) as prover:
             text = Checkpoint(origin(self._data.name), size, prover.root(size)).text().decode()
         return text if key is None else key.signed(text)
 
@@ -61,6 +68,8 @@ class Provable(Past):
 
         with self._data.mutex:
             row, size = self._row_of(artifact_id)
+        self._secure(size)
+        with self._data.mutex:
             known = with_repeated(self._data, ancestors(self._data, row, size), size)
             return to_text(bundle(self._data, known, size, key))
 
@@ -87,6 +96,28 @@ class Provable(Past):
         """
         with self._data.mutex, prover_of(self._data) as prover:
             return prover.consistency(size_of(self._data, since), self._known_size())
+
+    def _secure(self, size: int) -> None:
+        """Make so many entries durable, which those of an open run are not; not with the mutex held."""
+        data = self._data
+        durable = data.log.durable
+        if size > durable:  # as far as is known without looking
+            with contextlib.suppress(ChainfoldError), data.mutex:
+                stored = data.log.stored_checkpoint()
+                durable = max(durable, 0 if stored is None else stored.size)
+        if size <= durable:
+            return
+        try:
+            with data.writing():
+                data.secure_log()
+        except StorageError:
+            warnings.warn(
+                f"entries from {durable} on, of the {size} that this commits to, are of an open run and may "
+                f"not be on the disk yet: if a power cut takes them, it is of no log any more. Ask for it "
+                f"where the workspace can be written, or as of {durable}",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _size_of(self, when: Moment) -> int:
         return size_of(self._data, when)
