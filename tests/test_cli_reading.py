@@ -252,6 +252,14 @@ class TestLog:
         wanted = [str(each.position) for each in registry.events(artifact=ids["model"])]
         assert quiet("log", "production", "--reverse") == wanted
 
+    def test_of_an_artifact_has_its_aliases(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        registry.set_alias("stage", ids["model"])
+        registry.set_alias("stage", ids["other"])
+        registry.set_alias("stage", None)
+        for name, wanted in (("model", ["production", "stage", "stage"]), ("other", ["stage", "stage"])):
+            items = as_json("log", ids[name], "--reverse", "--kind", "alias-set")["items"]
+            assert [each["alias"] for each in items] == wanted
+
     def test_follow(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
         arguments = ["-m", "chainfold", "log", "--follow", "-n", "1", "--format", "json"]
         child = subprocess.Popen(

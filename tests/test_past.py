@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.snapshotting import save_often
 
 from chainfold import ArtifactRegistry, Diff, InvalidInputError, NotFoundError, RegistryView, Relative
-from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunRolledBack
+from chainfold.events import KINDS, AliasSet, ArtifactRegistered, ArtifactsDeleted, Entry, RunRolledBack
 
 IDS: Final = ("p:1:all", "p:2:all", "q:1:all")
 PIPELINES: Final = ("p", "q")
@@ -155,6 +156,41 @@ def test_an_artifacts_events_change_it_and_others_do_not(history: list[Command])
                 if each.event.kind == "run-committed" and artifact_id in before and artifact_id not in after:
                     took = {one.event.kind for one in registry.events(run=each.run, artifact=artifact_id)}
                     assert took & {"artifacts-deleted", "dataset-purged"}
+
+
+@settings(max_examples=60)
+@given(commands)
+def test_an_artifacts_events_are_those_of_its_aliases_too(history: list[Command]) -> None:
+    with lived(history) as registry:
+        entries = entries_of(registry)
+        targets = [registry.as_of(size).alias("best") for size in range(len(entries) + 1)]
+        committed = {each.run for each in entries if each.event.kind == "run-committed"}
+        for artifact_id in IDS:
+            mine = {entry.position for entry in registry.events(artifact=artifact_id)}
+            for entry in entries:
+                moved = targets[entry.position : entry.position + 2]
+                if moved[0] != moved[1] and artifact_id in moved:  # by itself, or by the commit of its run
+                    assert entry.position in mine
+                if isinstance(entry.event, AliasSet) and entry.run in {None, *committed}:
+                    assert entry.position in mine or entry.event.artifact_id != artifact_id
+            # of the settings that held, in the order in which they did, it has those to the id and from it
+            held = in_order_of_holding(entries, committed)
+            told = [each.position for each in held if each.position in mine]
+            assert told == [
+                each.position
+                for before, each in pairwise([None, *held])
+                if artifact_id in {target_of(before), target_of(each)}
+            ]
+
+
+def in_order_of_holding(entries: list[Entry], committed: set[str | None]) -> list[Entry]:
+    ends = {each.run: each.position for each in entries if each.event.kind == "run-committed"}
+    held = [each for each in entries if isinstance(each.event, AliasSet) and each.run in {None, *committed}]
+    return sorted(held, key=lambda each: ends.get(each.run, each.position) if each.run else each.position)
+
+
+def target_of(entry: Entry | None) -> str | None:
+    return entry.event.artifact_id if entry is not None and isinstance(entry.event, AliasSet) else None
 
 
 @settings(max_examples=60)

@@ -9,7 +9,7 @@ import msgspec
 from chainfold.ancestry import Lineage, ancestors, descendants
 from chainfold.changes import Diff, diff
 from chainfold.errors import InvalidInputError, NotFoundError
-from chainfold.events import KINDS, ArtifactRegistered, ArtifactsDeleted, Entry, RunCommitted
+from chainfold.events import KINDS, AliasSet, ArtifactRegistered, ArtifactsDeleted, Entry, RunCommitted
 from chainfold.grammar import checked_text
 from chainfold.history import Deletions, cause_of_end
 from chainfold.lookups import Lookups
@@ -78,7 +78,8 @@ class Past(Lookups):
             run: Only of the run of this id.
             pipeline: Only registrations of this pipeline, and deletions of it as a whole that took something.
             artifact: Only what was said of this id: its registrations, what showed, superseded or deleted
-                them, what took their files, and what erased their private fields.
+                them, what took their files, what erased their private fields, and what let an alias point to
+                it or no longer.
             newest_first: Last to first.
 
         Raises:
@@ -262,7 +263,7 @@ class Past(Lookups):
         return isinstance(event, ArtifactsDeleted) and event.pipeline_id == pipeline_id
 
     def _of_artifact(self, artifact_id: str) -> set[int]:
-        """Registrations of an id, what showed and ended them, and what took their files."""
+        """Registrations of an id, what showed and ended them, what took their files, and its aliases."""
         projections, size = self._data.projections, self._data.log.size
         visibility, paths, found = projections.visibility, projections.paths, set[int]()
         deletions = Deletions(self._data)
@@ -274,7 +275,21 @@ class Past(Lookups):
             found |= {visibility.removed_at[row] - 1, *paths.sweeps.rows(paths.path_of(row))}
             for path in paths_of(projections.source.decoded(row).record).values():
                 found |= set(projections.erasures.index.rows(path))
+        found |= self._of_aliases_to(artifact_id)
         return {position for position in found if position < size}
+
+    def _of_aliases_to(self, artifact_id: str) -> set[int]:
+        """What let an alias point to an id, or no longer; of a run, the commit with which that held too."""
+        aliases, log, found = self._data.projections.aliases, self._data.log, set[int]()
+        for alias in aliases.names():
+            was_it = False
+            for holds_from, position in aliases.moves(alias, self._data.projections.size):
+                event = log.entry(position).event
+                is_it = isinstance(event, AliasSet) and event.artifact_id == artifact_id
+                if is_it or was_it:
+                    found |= {position, holds_from - 1}
+                was_it = is_it
+        return found
 
     def _entries(self, positions: range | list[int], matches: Callable[[Entry], bool]) -> Iterator[Entry]:
         for start in range(0, len(positions), _AT_ONCE):

@@ -85,7 +85,7 @@ def log(
     """Show what happened: every event, newest first.
 
     With an ID (or alias), all that happened to that artifact: registrations, what superseded or deleted them,
-    what took their files. With --format quiet, positions, which --at takes. With --follow, JSON is one object
+    what took their files, and the aliases that were set to it or taken from it. With --format quiet, positions, which --at takes. With --follow, JSON is one object
     a line.
     """
     from chainfold.cli.happening import entry_columns, entry_json
