@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from tests.cli_running import as_json, chainfold, environment, fill
 
-from chainfold import ArtifactRecord, ArtifactRegistry
+from chainfold import ArtifactRecord, ArtifactRegistry, ArtifactType
+from chainfold.cli.filters import TYPES
 from chainfold.cli.log import _KINDS
 from chainfold.events import KINDS
 from chainfold.params import to_wire
@@ -109,6 +110,14 @@ class TestLs:
             "created=x",
             "=3",
             "\x1b=1",
+            "type=nonsense",
+            "type!=modle",
+            "type=x*",
+            "digest=zz",
+            f"digest={'0' * 65}",
+            "digest=",
+            "step=-1",
+            "substep<-2",
         ],
     )
     def test_a_filter_that_is_none_is_named(self, ids: dict[str, str], text: str) -> None:
@@ -209,6 +218,10 @@ def test_log_knows_every_kind() -> None:
     assert set(_KINDS) == KINDS
 
 
+def test_filters_know_every_type() -> None:
+    assert list(TYPES) == [each.value for each in ArtifactType]
+
+
 class TestFind:
     def test_by_each_index(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
         chain = "s1.MinMaxScaler>s3.PLS"
@@ -226,6 +239,48 @@ class TestFind:
         digest = registry.require(ids["model"]).content_hash
         for text in (digest, digest[7:], digest[:20], digest[7:19]):
             assert quiet("find", "--digest", text) == [ids["model"]]
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("find", "--type", "nonsense"), ("nonsense", "model", "meta_model")),
+            (("find", "--digest", "zz"), ("'zz'", "hexadecimal")),
+            (("find", "--digest", ""), ("''", "hexadecimal")),
+            (("find", "--step", "-1"), ("-1", "x>=0")),
+            (("log", "--since", "8", "--until", "3"), ("--since 8", "--until 3")),
+            (("log", "--since", "2026-05-02", "--until", "2026-05-01"), ("2026-05-02", "2026-05-01")),
+            (("log", "--since", "4", "--until", "2020-05-01"), ("--since 4", "2020-05-01")),
+        ],
+    )
+    def test_what_can_never_fit_is_refused(
+        self, ids: dict[str, str], arguments: tuple[str, ...], said: tuple[str, ...]
+    ) -> None:
+        done = chainfold(*arguments)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert all(each in done.stderr for each in said)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("find", "--type", "splitter"),
+            ("find", "--digest", "0" * 64),
+            ("find", "--step", "99"),
+            ("find", "-f", "type=*encoder"),
+            ("log", "--since", "5", "--until", "5"),
+            ("log", "--pipeline", "none"),
+        ],
+    )
+    def test_what_might_fit_and_does_not_is_an_empty_answer(
+        self, ids: dict[str, str], arguments: tuple[str, ...]
+    ) -> None:
+        done = chainfold(*arguments)
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert done.stderr.startswith("Note: ")
+
+    def test_a_digest_may_have_capitals(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        digest = registry.require(ids["model"]).content_hash[7:].upper()
+        assert quiet("find", "--digest", digest) == quiet("find", "--digest", digest[:9]) == [ids["model"]]
+        assert quiet("ls", "-f", f"digest={digest[:9]}*") == [ids["model"]]
 
     def test_says_what_is_wrong_with_a_chain(self, ids: dict[str, str]) -> None:
         assert chainfold("find", "--operators", "s1.[").exit_code == 65

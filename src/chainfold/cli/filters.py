@@ -20,6 +20,9 @@ HELP: Final = (
 Test = Callable[["ArtifactRecord"], bool]
 
 _FORM: Final = re.compile(r"\s*([A-Za-z_]+(?:\.[^=<>!]+)?)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
+_DIGEST: Final = re.compile(r"(\**[0-9a-f]){0,64}\**")
+TYPES: Final = ("model", "transformer", "splitter", "encoder", "meta_model")
+"""The types of artifacts: those of the library, whose import would make every help slow."""
 _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
@@ -111,7 +114,31 @@ def _parsed(text: str, now: datetime) -> Filter:
     raise InvalidInputError(f"the filter {text!r} asks about {name!r}: use {', '.join(NAMES)} or params.NAME")
 
 
+def check_digest(value: str) -> str:
+    """A digest, its beginning, or a pattern with `*` of one, in lower case as records have it.
+
+    Raises:
+        InvalidInputError: If no digest is like that.
+    """
+    digits = value.lower().removeprefix("sha256:")
+    if not digits or _DIGEST.fullmatch(digits) is None:
+        raise InvalidInputError(
+            f"{value!r} is no digest: use at most 64 hexadecimal digits (0-9, a-f), with or without sha256:"
+        )
+    return digits
+
+
+def _check_type(value: str) -> None:
+    if not any(map(_pattern(value).fullmatch, TYPES)):
+        raise InvalidInputError(f"{value!r} is no type: use {', '.join(TYPES)}")
+
+
 def _test(name: str, order: str, value: str, now: datetime) -> Test:
+    if order in {"=", "!="}:
+        if name == "type":
+            _check_type(value)
+        elif name == "digest":
+            value = check_digest(value)
     if name in _TEXTS:
         return _of_text(_TEXTS[name], order, value)
     if name in _NUMBERS:
@@ -124,10 +151,15 @@ def _test(name: str, order: str, value: str, now: datetime) -> Test:
     return _of_references(order, value) if name == "refers" else _of_time(name, order, value, now)
 
 
+def _pattern(value: str, more: str = "") -> re.Pattern[str]:
+    """A text in which `*` is anything, and an expression for what may follow."""
+    return re.compile(".*".join(map(re.escape, value.split("*"))) + more, re.DOTALL)
+
+
 def _of_text(get: "Callable[[ArtifactRecord], str]", order: str, value: str) -> Test:
     if order in {"=", "!="}:
         value = value.removeprefix("sha256:")
-        wanted = re.compile(".*".join(map(re.escape, value.split("*"))), re.DOTALL)
+        wanted = _pattern(value)
         return lambda record: (wanted.fullmatch(get(record)) is not None) == (order == "=")
     return lambda record: _ORDERS[order](get(record), value)
 
@@ -136,7 +168,7 @@ def _of_references(order: str, value: str) -> Test:
     """Whether a pickle refers to what is named, or to something in it: `sklearn.tree`, `*.Tree`."""
     if order not in {"=", "!="}:
         raise InvalidInputError(f"what a pickle refers to has no order: use = or !=, not {order}")
-    wanted = re.compile(".*".join(map(re.escape, value.split("*"))) + r"(\..*)?", re.DOTALL)
+    wanted = _pattern(value, r"(\..*)?")
     return lambda record: any(map(wanted.fullmatch, record.refers_to)) == (order == "=")
 
 
@@ -145,6 +177,8 @@ def _of_number(get: "Callable[[ArtifactRecord], int | None]", order: str, value:
         wanted = int(value)
     except ValueError as error:
         raise InvalidInputError(f"{value!r} is no whole number") from error
+    if wanted < 0:
+        raise InvalidInputError(f"{value!r} is below 0: use 0, 1, 2 and so on")
 
     def fits(record: "ArtifactRecord") -> bool:
         found = get(record)
@@ -190,7 +224,7 @@ def _of_time(name: str, order: str, value: str, now: datetime) -> Test:
 def _of_params(path: str, order: str, value: str) -> Test:
     """A parameter: `alpha`, or one within another: `model.alpha`. A number is compared as a number."""
     number = _number(value)
-    wanted = re.compile(".*".join(map(re.escape, value.split("*"))), re.DOTALL)
+    wanted = _pattern(value)
 
     def fits(record: "ArtifactRecord") -> bool:
         found = _at(record.params, path)

@@ -9,6 +9,7 @@ import click
 from chainfold.cli.choosing import choice_options, in_order
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_chains
+from chainfold.cli.filters import TYPES
 from chainfold.cli.opening import Reading, long_option, reading
 
 if TYPE_CHECKING:
@@ -39,9 +40,18 @@ if TYPE_CHECKING:
 )
 @click.option("--pipeline", metavar="PIPELINE", help="Of this pipeline.")
 @click.option(
-    "--step", metavar="NUMBER", type=int, help="Of this step; with --pipeline it is found by an index."
+    "--step",
+    metavar="NUMBER",
+    type=click.IntRange(min=0),
+    help="Of this step; with --pipeline it is found by an index.",
 )
-@click.option("--type", "kind", metavar="TYPE", help="Of this type: model, transformer and so on.")
+@click.option(
+    "--type",
+    "kind",
+    metavar="TYPE",
+    type=click.Choice(TYPES),
+    help=f"Of this type: {', '.join(TYPES)}.",
+)
 @long_option
 @choice_options
 @reading
@@ -69,6 +79,8 @@ def find(
 
     if sum(each is not None for each in (chain, prefix, operators)) > 1:
         raise click.UsageError("--chain, --prefix and --operators exclude each other.")
+    if digest is not None:
+        digest = _digits(digest)
     fixed = {"pipeline": pipeline, "step": step, "type": kind, "digest": digest and f"{digest}*"}
     asked = [f"{name}={value}" for name, value in fixed.items() if value is not None]
     parsed = parse_filters([*asked, *filters], reading.now)
@@ -82,6 +94,17 @@ def find(
         id_of=lambda record: record.artifact_id,
         empty=f"no artifact of dataset {reading.view.dataset!r} fits",
     )
+
+
+def _digits(digest: str) -> str:
+    """A digest or its beginning, without a prefix."""
+    from chainfold.cli.filters import check_digest
+    from chainfold.errors import InvalidInputError
+
+    try:
+        return check_digest(digest)
+    except InvalidInputError as error:
+        raise click.BadParameter(str(error), param_hint="'--digest'") from error
 
 
 def _candidates(
@@ -106,7 +129,7 @@ def _candidates(
             return view.iter_chain_prefix(OperatorChain.from_path(operators))
         except ValueError as error:
             raise InvalidInputError(f"--operators {operators!r}: {error}") from error
-    if digest is not None and len(digest.removeprefix("sha256:")) == 64:  # noqa: PLR2004 - a sha256 in hexadecimal
+    if digest is not None and len(digest) == 64:  # noqa: PLR2004 - a sha256 in hexadecimal
         return view.iter_digest(digest)
     if pipeline is not None and step is not None:
         return view.iter_artifacts_for_step(pipeline, step)

@@ -85,8 +85,8 @@ def log(
     """Show what happened: every event, newest first.
 
     With an ID (or alias), all that happened to that artifact: registrations, what superseded or deleted them,
-    what took their files, and the aliases that were set to it or taken from it. With --format quiet, positions, which --at takes. With --follow, JSON is one object
-    a line.
+    what took their files, and the aliases that were set to it or taken from it. With --format quiet,
+    positions, which --at takes. With --follow, JSON is one object a line.
     """
     from chainfold.cli.happening import entry_columns, entry_json
 
@@ -94,6 +94,11 @@ def log(
     asked["after"] = 0 if since is None else _position(since, end=False)
     if until is not None:
         asked["until"] = _position(until, end=True)
+        if since is not None and _is_later(reading, asked["after"], asked["until"]):
+            raise click.UsageError(
+                f"--since {since} is later than --until {until}, so that nothing can fit: the earlier one is "
+                f"for --since."
+            )
     asked["kinds"] = asked["kinds"] or None
     entries: Iterator[Entry]
     if follow:
@@ -126,6 +131,13 @@ def _position(text: str, *, end: bool) -> Any:
     if isinstance(moment, bytes):
         raise InvalidInputError(f"{text!r} is a file: use a position or a time, or --at with a checkpoint")
     return moment
+
+
+def _is_later(reading: Reading, first: Any, second: Any) -> bool:
+    """Whether a position or time is after another; of two kinds, by what the log had then."""
+    if type(first) is not type(second):
+        first, second = (reading.registry.as_of(each).position for each in (first, second))
+    return bool(first > second)
 
 
 def _followed(reading: Reading, asked: dict[str, Any], before: int) -> "Iterator[Entry]":
