@@ -222,6 +222,26 @@ def test_filters_know_every_type() -> None:
     assert list(TYPES) == [each.value for each in ArtifactType]
 
 
+class TestDatasets:
+    def test_of_a_position_lists_those_that_go_so_far(
+        self, registry: ArtifactRegistry, ids: dict[str, str], workspace: Path
+    ) -> None:
+        for name in ("barley", "rye"):
+            with ArtifactRegistry(workspace, name) as other:
+                other.register([1], "0001:1:all", "model")
+        done = chainfold("ls", "--datasets", "--at", "5", "-q")
+        assert (done.exit_code, done.stdout) == (0, "wheat\n")
+        left_out = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
+        assert ["'barley'" in each or "'rye'" in each for each in left_out] == [True, True]
+        assert all("positions go from 0 to 1" in each for each in left_out)
+        assert quiet("ls", "--at", "1") == ["barley", "rye", "wheat"]
+
+    def test_of_a_position_that_none_has(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+        done = chainfold("ls", "--datasets", "--at", str(registry.position + 1), "--format", "json")
+        assert done.exit_code == 66
+        assert "Warning" not in done.stderr
+
+
 class TestFind:
     def test_by_each_index(self, registry: ArtifactRegistry, ids: dict[str, str]) -> None:
         chain = "s1.MinMaxScaler>s3.PLS"

@@ -219,3 +219,36 @@ def test_what_history_needs_is_not_called_rubbish(registry: ArtifactRegistry) ->
     assert chainfold("gc", "--all", "--yes").exit_code == 0
     assert '"hush": "a"' not in chainfold(*shown).stdout
     assert chainfold("load", "x:1:all", "--at", str(before), "-o", "y").exit_code == 66
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", ""),
+        ("show", "production", ""),
+        ("load", "", "-o", "out"),
+        ("tree", ""),
+        ("graph", ""),
+        ("log", ""),
+        ("log", "--run", ""),
+        ("diff", "production", ""),
+        ("prove", ""),
+        ("verify", ""),
+        ("alias", ""),
+        ("alias", "stage", ""),
+        ("rm", "", "--yes"),
+        ("erase", "", "--yes"),
+        ("restore", ""),
+        ("rollback", "", "--yes"),
+        ("export", "x.json", "--as", "in-toto", "--artifact", ""),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_name_is_a_mistake_of_the_command_line(
+    arguments: tuple[str, ...], workspace: Path, tmp_path: Path
+) -> None:
+    before = contents(tmp_path)
+    done = chainfold(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "it is empty: use" in done.stderr
+    assert contents(tmp_path) == before

@@ -7,7 +7,7 @@ import click
 from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Place, Reading, placed
 from chainfold.cli.printing import Printer
 from chainfold.errors import NotFoundError
@@ -38,8 +38,8 @@ class _Alias(NamedTuple):
         ("chainfold alias production --remove", "Let it point to nothing; the history keeps it."),
     ],
 )
-@click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_ids)
-@click.argument("artifact", metavar="[ID]", required=False, shell_complete=complete_ids)
+@click.argument("name", metavar="[NAME]", required=False, type=artifact_name, shell_complete=complete_ids)
+@click.argument("artifact", metavar="[ID]", required=False, type=artifact_name, shell_complete=complete_ids)
 @click.option("--remove", is_flag=True, help="Let NAME point to nothing.")
 @placed
 def alias(place: Place, *, name: str | None, artifact: str | None, remove: bool) -> None:

@@ -9,7 +9,7 @@ from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.moments import parse_moment
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.plain import quoted
 from chainfold.cli.printing import Printer, flat
@@ -36,8 +36,8 @@ class _Field(NamedTuple):
         ("chainfold diff production '0001_pls$66db6515faf4:0'", "Show what differs between two artifacts."),
     ],
 )
-@click.argument("first", metavar="A", shell_complete=complete_ids)
-@click.argument("second", metavar="[B]", required=False, shell_complete=complete_ids)
+@click.argument("first", metavar="A", type=artifact_name, shell_complete=complete_ids)
+@click.argument("second", metavar="[B]", required=False, type=artifact_name, shell_complete=complete_ids)
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there are differences.")
 @reading
 def diff(reading: Reading, *, first: str, second: str | None, exit_code: bool) -> None:

@@ -5,7 +5,7 @@ import click
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.deleting import Verb, delete, deleting
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Place
 
 _VERB = Verb("Erase", "Erasing", "Erased", "private", "all of it was erased before")
@@ -19,7 +19,7 @@ _VERB = Verb("Erase", "Erasing", "Erased", "private", "all of it was erased befo
         ("chainfold erase production operator", "Erase one field: a parameter's name, or custom_name."),
     ],
 )
-@click.argument("name", metavar="ID", shell_complete=complete_ids)
+@click.argument("name", metavar="ID", type=artifact_name, shell_complete=complete_ids)
 @click.argument("fields", metavar="[FIELD...]", nargs=-1)
 @deleting
 def erase(place: Place, *, name: str, fields: tuple[str, ...], dry_run: bool, yes: bool) -> None:

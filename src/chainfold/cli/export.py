@@ -11,7 +11,7 @@ import click
 from chainfold.cli import manifests
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.outfiles import STDOUT, force_option, refuse_unfit, whole_file
 from chainfold.cli.progress import Step, progress
@@ -70,7 +70,13 @@ _Writer = Callable[[BinaryIO], None]
     type=click.Choice(_TABLES),
     help="Which table, for Parquet (by default artifacts) and SQLite (by default all).",
 )
-@click.option("--artifact", metavar="ID", shell_complete=complete_ids, help="Which artifact, for in-toto.")
+@click.option(
+    "--artifact",
+    metavar="ID",
+    type=artifact_name,
+    shell_complete=complete_ids,
+    help="Which artifact, for in-toto.",
+)
 @force_option
 @reading
 def export(

@@ -9,7 +9,7 @@ import click
 
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.plain import plain
 from chainfold.cli.relatives import Key, Kin, in_words, kin, kin_json
@@ -29,7 +29,7 @@ _SECONDS: Final = 120
         ),
     ],
 )
-@click.argument("name", metavar="ID", shell_complete=complete_ids)
+@click.argument("name", metavar="ID", type=artifact_name, shell_complete=complete_ids)
 @click.option(
     "--as",
     "drawn",

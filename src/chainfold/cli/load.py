@@ -6,7 +6,7 @@ import click
 
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.outfiles import STDOUT, force_option, to_stdout, write_file
 from chainfold.cli.units import size_text
@@ -23,7 +23,7 @@ from chainfold.cli.units import size_text
         ("chainfold load production -o - | sha256sum", "Write it to a pipe."),
     ],
 )
-@click.argument("name", metavar="ID", shell_complete=complete_ids)
+@click.argument("name", metavar="ID", type=artifact_name, shell_complete=complete_ids)
 @click.option(
     "-o",
     "--output",

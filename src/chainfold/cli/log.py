@@ -13,7 +13,7 @@ import click
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.moments import parse_moment
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id, run_name
 from chainfold.cli.opening import Reading, long_option, reading
 from chainfold.errors import InvalidInputError
 
@@ -51,7 +51,7 @@ _KINDS: Final = (
         ),
     ],
 )
-@click.argument("name", metavar="[ID]", required=False, shell_complete=complete_ids)
+@click.argument("name", metavar="[ID]", required=False, type=artifact_name, shell_complete=complete_ids)
 @click.option(
     "-n", "--limit", metavar="NUMBER", type=click.IntRange(min=0), help="Only so many: the newest ones."
 )
@@ -63,7 +63,7 @@ _KINDS: Final = (
     multiple=True,
     help=f"Only events of this kind, or of these: {', '.join(_KINDS)}.",
 )
-@click.option("--run", metavar="RUN", help="Only events of the run of this id.")
+@click.option("--run", metavar="RUN", type=run_name, help="Only events of the run of this id.")
 @click.option("--pipeline", metavar="PIPELINE", help="Only registrations and deletions of this pipeline.")
 @click.option("--since", metavar="POSITION|TIME", help="Only what followed; a date means its beginning.")
 @click.option("--until", metavar="POSITION|TIME", help="Only what was before; a date means its end.")

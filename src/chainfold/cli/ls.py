@@ -11,6 +11,7 @@ from chainfold.cli.command import Command
 from chainfold.cli.opening import Place, Reading, long_option, placed
 from chainfold.cli.units import size_text, time_text
 from chainfold.cli.workspaces import dataset_names
+from chainfold.errors import NotFoundError
 
 if TYPE_CHECKING:
     from chainfold.view import RegistryView
@@ -50,7 +51,8 @@ def ls(
     """List artifacts, or datasets.
 
     Artifacts come in the order in which they were registered. In a workspace with several datasets, of which
-    none is named, the datasets are listed.
+    none is named, the datasets are listed; with --at and a position, those whose logs go that far, and a
+    warning names the others.
     """
     if datasets or _is_open(place):
         if filters or sort or limit is not None:
@@ -81,12 +83,23 @@ def _list_artifacts(reading: Reading, filters: tuple[str, ...], sort: str | None
 
 
 def _list_datasets(place: Place) -> None:
-    def items() -> Iterator[_Dataset]:
-        for name in sorted(dataset_names(place.workspace.folder)):
-            with place.of_dataset(name).reading() as reading:
-                yield _summed(reading.view)
-
     printer = place.printer()
+    names = sorted(dataset_names(place.workspace.folder))
+
+    def items() -> Iterator[_Dataset]:
+        shorter = 0
+        for name in names:
+            try:
+                with place.of_dataset(name).reading() as reading:
+                    found = _summed(reading.view)
+            except NotFoundError as error:  # a position is of one log, and others may not have come so far
+                shorter += 1
+                if not place.is_of_the_past or shorter == len(names):
+                    raise
+                printer.warn(f"dataset {name!r} is left out: {error}")
+            else:
+                yield found
+
     count = printer.table(
         "datasets/1",
         items(),

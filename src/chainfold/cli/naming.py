@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from chainfold.cli.plain import plain
 from chainfold.errors import NotFoundError, StorageError
 
@@ -15,6 +17,26 @@ STDIN: Final = "-"
 _SUGGESTED: Final = 3
 _LOOKED_AT: Final = 5_000
 _HEX_DIGITS: Final = 64
+
+
+def artifact_name(text: str) -> str:
+    """What an argument says that names an artifact: a `type` of click's.
+
+    Raises:
+        BadParameter: If it is empty, as a variable of the shell is that was never set.
+    """
+    return _name(text, "an id, an alias or a digest; chainfold ls lists the ids")
+
+
+def run_name(text: str) -> str:
+    """As `artifact_name`, of a run."""
+    return _name(text, "the id of a run; chainfold runs lists them")
+
+
+def _name(text: str, hint: str) -> str:
+    if not text:
+        raise click.BadParameter(f"it is empty: use {hint}.")
+    return text
 
 
 def each_name(names: Sequence[str]) -> Iterator[str]:

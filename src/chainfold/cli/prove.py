@@ -10,7 +10,7 @@ from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.keys import key_option, read_key
 from chainfold.cli.moments import parse_moment
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.outfiles import force_option, stdout_is_none, to_stdout, write_file
 from chainfold.cli.units import size_text
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         ("chainfold prove --entry 12", "Prove that an entry is in the log."),
     ],
 )
-@click.argument("name", metavar="[ID]", required=False, shell_complete=complete_ids)
+@click.argument("name", metavar="[ID]", required=False, type=artifact_name, shell_complete=complete_ids)
 @click.option(
     "-o",
     "--output",

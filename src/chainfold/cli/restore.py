@@ -10,7 +10,7 @@ from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.moments import HELP as AT_HELP
 from chainfold.cli.moments import parse_moment
-from chainfold.cli.naming import each_name, find_id
+from chainfold.cli.naming import artifact_name, each_name, find_id
 from chainfold.cli.opening import Writing, writing
 from chainfold.errors import InvalidInputError, NotFoundError
 
@@ -47,7 +47,9 @@ class _Restored(NamedTuple):
         ),
     ],
 )
-@click.argument("names", metavar="ID...", nargs=-1, required=True, shell_complete=complete_ids)
+@click.argument(
+    "names", metavar="ID...", nargs=-1, required=True, type=artifact_name, shell_complete=complete_ids
+)
 @click.option("--at", "moment", metavar="POSITION|TIME", help=f"What it was then. {AT_HELP}")
 @writing
 def restore(writing: Writing, *, names: tuple[str, ...], moment: str | None) -> None:

@@ -5,7 +5,7 @@ import click
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
 from chainfold.cli.deleting import Verb, delete, deleting
-from chainfold.cli.naming import each_name, find_id
+from chainfold.cli.naming import artifact_name, each_name, find_id
 from chainfold.cli.opening import Place
 
 _VERB = Verb(
@@ -30,7 +30,7 @@ _VERB = Verb(
         ),
     ],
 )
-@click.argument("names", metavar="[ID...]", nargs=-1, shell_complete=complete_ids)
+@click.argument("names", metavar="[ID...]", nargs=-1, type=artifact_name, shell_complete=complete_ids)
 @click.option("--pipeline", metavar="PIPELINE", help="Delete all of this pipeline, instead of some by ID.")
 @click.option("--keep-files", is_flag=True, help="Leave the files, so that `restore` can bring it all back.")
 @click.option("--cascade", is_flag=True, help="Delete also what was made from it, and from that.")

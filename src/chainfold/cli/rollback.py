@@ -7,6 +7,7 @@ import click
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_runs
 from chainfold.cli.deleting import Verb, delete, deleting
+from chainfold.cli.naming import run_name
 from chainfold.cli.opening import Place
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _VERB = Verb(
         ),
     ],
 )
-@click.argument("run", metavar="RUN", shell_complete=complete_runs)
+@click.argument("run", metavar="RUN", type=run_name, shell_complete=complete_runs)
 @click.option("--force", is_flag=True, help="Roll back an open run even if its process is alive.")
 @click.option(
     "--keep-dependents", is_flag=True, help="Let be what was made from it; its lineage stays as it is."

@@ -11,7 +11,7 @@ import click
 from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
-from chainfold.cli.naming import each_name, find_id
+from chainfold.cli.naming import artifact_name, each_name, find_id
 from chainfold.cli.opening import Reading, long_option, reading
 from chainfold.cli.plain import quoted
 from chainfold.cli.printing import Printer
@@ -58,7 +58,9 @@ class _Shown(NamedTuple):
         ),
     ],
 )
-@click.argument("names", metavar="ID...", nargs=-1, required=True, shell_complete=complete_ids)
+@click.argument(
+    "names", metavar="ID...", nargs=-1, required=True, type=artifact_name, shell_complete=complete_ids
+)
 @click.option(
     "--private", is_flag=True, help="Show what is private, too: no erasure reaches where you send it."
 )

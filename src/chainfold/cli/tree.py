@@ -8,7 +8,7 @@ import click
 from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
-from chainfold.cli.naming import find_id
+from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.relatives import Key, Kin, in_words, kin, kin_json
 
@@ -32,7 +32,7 @@ _DEEPEST: Final = 8
         ),
     ],
 )
-@click.argument("name", metavar="ID", shell_complete=complete_ids)
+@click.argument("name", metavar="ID", type=artifact_name, shell_complete=complete_ids)
 @click.option("--down", is_flag=True, help="What was made from it, instead of what it was made from.")
 @click.option("--depth", metavar="NUMBER", type=click.IntRange(min=0), help="At most so many steps away.")
 @reading

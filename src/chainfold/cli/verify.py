@@ -12,7 +12,7 @@ from chainfold.cli.completing import complete_ids
 from chainfold.cli.failing import as_commands
 from chainfold.cli.keys import check_signature
 from chainfold.cli.moments import parse_moment, read_checkpoint
-from chainfold.cli.naming import each_name, find_id
+from chainfold.cli.naming import artifact_name, each_name, find_id
 from chainfold.cli.opening import Place, placed_now
 from chainfold.cli.printing import Printer
 from chainfold.cli.progress import progress
@@ -45,7 +45,7 @@ _NOTES: Final = 5
         ("chainfold verify --after 41000", "Go on with a check that Ctrl-C has ended: it says where."),
     ],
 )
-@click.argument("names", metavar="[ID]...", nargs=-1, shell_complete=complete_ids)
+@click.argument("names", metavar="[ID]...", nargs=-1, type=artifact_name, shell_complete=complete_ids)
 @click.option(
     "--since",
     "kept",
