@@ -252,3 +252,25 @@ def test_an_empty_name_is_a_mistake_of_the_command_line(
     assert (done.exit_code, done.stdout) == (2, "")
     assert "it is empty: use" in done.stderr
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("shape", ["--format=json", "--format=csv", "-q"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("load", "production", "-o", "-"), ("export", "-", "--as", "manifest"), ("prove", "production")],
+)
+def test_what_is_on_stdout_has_but_one_format(arguments: tuple[str, ...], shape: str) -> None:
+    done = chainfold(*arguments, shape)
+    if arguments[0] == "prove" and shape == "--format=json":  # as it is
+        assert done.stdout_bytes == chainfold(*arguments).stdout_bytes != b""
+        return
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "name a file" in done.stderr
+
+
+@pytest.mark.parametrize("shape", ["json", "csv", "human"])
+def test_two_formats(shape: str) -> None:
+    done = chainfold("ls", "--format", shape, "-q")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"--format {shape}" in done.stderr
+    assert chainfold("ls", "--format", "quiet", "-q").exit_code == 0

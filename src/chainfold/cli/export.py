@@ -89,6 +89,8 @@ def export(
     what the tables have, docs/exports.md what becomes what in PROV, OpenLineage and in-toto.
     """
     chosen = _kind(file, kind, table, artifact)
+    if file == STDOUT:
+        reading.printer.refuse_format("an export")
     reading.require_whole()
     view = reading.view
     if chosen in _TABULAR:

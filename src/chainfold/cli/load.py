@@ -41,6 +41,8 @@ def load(reading: Reading, *, name: str, output: str, force: bool) -> None:
     Python. A file that is there stays as it is, unless --force is given. ID may be an alias or a digest, too.
     An artifact that is no longer live is found by --at.
     """
+    if output == STDOUT:
+        reading.printer.refuse_format("the bytes of an artifact")
     view = reading.view
     record = view.require(find_id(view, name))
     content = view.load_bytes(record)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Body = Callable[..., Any]
 _PLACED: Final = ("workspace", "dataset")
+_TYPED: Final = click.core.ParameterSource.COMMANDLINE
 
 
 class Reading(NamedTuple):
@@ -184,7 +185,7 @@ def refuse_damage(registry: "ArtifactRegistry") -> None:
 def _asked(ctx: click.Context, name: str) -> str | None:
     """An option of the command, or else of `chainfold` before it, or else of the environment."""
     before = ctx.find_root().params.get(name)
-    if before is not None and ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+    if before is not None and ctx.get_parameter_source(name) is not _TYPED:
         return str(before)
     value = ctx.params.get(name)
     return None if value is None else str(value)
@@ -305,8 +306,11 @@ def writing(body: Body) -> Body:
 def _place(options: dict[str, Any]) -> Place:
     """The place that the options mean, which are taken out of them."""
     quiet, shape = options.pop("quiet"), options.pop("shape")
+    ctx = click.get_current_context()
+    if quiet and shape != "quiet" and ctx.get_parameter_source("shape") is _TYPED:
+        raise click.UsageError(f"--quiet is short for --format quiet, and excludes --format {shape}.")
     return Place(
-        click.get_current_context(),
+        ctx,
         options.pop("at", None),
         cast("Format", "quiet" if quiet else shape),
         long=options.pop("long", False),

@@ -68,6 +68,18 @@ class Printer:
         """Whether all is to be shown."""
         return self._long
 
+    def refuse_format(self, what: str) -> None:
+        """For what is written to stdout in a format of its own, in which nothing else can be told.
+
+        Raises:
+            UsageError: If another was asked for.
+        """
+        if not self.is_human:
+            raise click.UsageError(
+                f"--format {self.shape} is about what is told of a file, and {what} on stdout is not changed "
+                f"by it: leave it out, or name a file."
+            )
+
     # to stderr
 
     def note(self, text: str) -> None:

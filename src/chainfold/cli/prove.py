@@ -96,6 +96,8 @@ def prove(
 def _prove_artifact(
     reading: Reading, name: str, output: Path | None, key_file: Path | None, *, force: bool
 ) -> None:
+    if output is None and reading.printer.shape != "json":  # which the proof is
+        reading.printer.refuse_format("a proof")
     key = None if key_file is None else read_key(key_file)
     artifact_id = find_id(reading.view, name)
     proof = reading.view.model_proof(artifact_id, key)
