@@ -274,3 +274,28 @@ def test_two_formats(shape: str) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     assert f"--format {shape}" in done.stderr
     assert chainfold("ls", "--format", "quiet", "-q").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "name"),
+    [
+        (("show", "none"), 66, "NotFoundError"),
+        (("load", "none", "-o", "out"), 66, "NotFoundError"),
+        (("ls", "-f", "nonsense"), 65, "InvalidInputError"),
+        (("ls", "-d", "none"), 66, "NotFoundError"),
+        (("ls", "--at", "nonsense"), 65, "InvalidInputError"),
+        (("verify", "--since", "none"), 66, "NotFoundError"),
+        (("rm", "none", "--yes"), 66, "NotFoundError"),
+        (("import", "none.yaml"), 66, "NotFoundError"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_debug_says_where_before_and_behind_the_command(
+    arguments: tuple[str, ...], exit_code: int, name: str
+) -> None:
+    plainly = chainfold(*arguments)
+    assert (plainly.exit_code, len(plainly.stderr.splitlines())) == (exit_code, 1)
+    for done in (chainfold("--debug", *arguments), chainfold(*arguments, "--debug")):
+        assert done.exit_code == exit_code
+        assert "Traceback" in done.stderr
+        assert f"chainfold.errors.{name}: " in done.stderr

@@ -65,12 +65,17 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
         for note in getattr(error, "__notes__", ()):
             tell("Note", note)
         return INTERRUPTED
+    tell_error(error, debug=debug)
+    return error.exit_code if isinstance(error, ChainfoldError) else UNFORESEEN
+
+
+def tell_error(error: BaseException, *, debug: bool) -> None:
+    """Say on stderr what went wrong; see `exit_code_of`."""
     if debug:
         text = "".join(traceback.format_exception(error)).rstrip()
         sys.stderr.write("\n".join(map(plain, text.splitlines())) + "\n")
     else:
         tell("Error", _sentence(error))
-    return error.exit_code if isinstance(error, ChainfoldError) else UNFORESEEN
 
 
 def stand_in() -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeVar
 import click
 
 from chainfold.cli.columns import GAP, Cell, Column, fitted
-from chainfold.cli.failing import tell
+from chainfold.cli.failing import tell, tell_error
 from chainfold.cli.plain import cut, cut_middle, hung, plain, spreadsheet, text_for_programs, width
 
 Format = Literal["human", "json", "csv", "quiet"]
@@ -91,9 +91,9 @@ class Printer:
         """What must be known whatever the format is."""
         tell("Warning", text)
 
-    def fail(self, text: str) -> None:
+    def fail(self, error: Exception) -> None:
         """What went wrong with one of several things; the exit code must say so too."""
-        tell("Error", text)
+        tell_error(error, debug=click.get_current_context().find_root().params["debug"])
 
     # to stdout
 

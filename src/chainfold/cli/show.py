@@ -81,7 +81,7 @@ def show(reading: Reading, names: tuple[str, ...], *, private: bool) -> None:
             try:
                 yield _look(reading.view, find_id(reading.view, name))
             except NotFoundError as error:
-                reading.printer.fail(str(error))
+                reading.printer.fail(error)
                 missing = True
 
     reading.printer.documents(
