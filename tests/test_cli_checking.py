@@ -403,3 +403,34 @@ class TestCompletion:
         )
         assert done.returncode == 0, done.stderr
         assert "_chainfold_completion" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "--since"),
+        ("verify", "--after"),
+        ("ls", "--at"),
+        ("prove", "--since"),
+        ("diff",),
+        ("restore", "production", "--at"),
+    ],
+    ids=" ".join,
+)
+def test_a_checkpoint_of_another_dataset(
+    arguments: tuple[str, ...], registry: ArtifactRegistry, ids: dict[str, str], workspace: Path
+) -> None:
+    with ArtifactRegistry(workspace, "the rye") as other:
+        other.register([1], "0001:1:all", "model")
+    assert chainfold("checkpoint", "-d", "the rye", "-o", "kept.txt").exit_code == 0
+    done = chainfold(*arguments, "kept.txt", "-d", "wheat")
+    assert (done.exit_code, done.stdout) == (65, "")
+    assert "'kept.txt' is of dataset 'the rye', and this is 'wheat': use -d 'the rye'" in done.stderr
+
+
+def test_a_checkpoint_of_something_else(registry: ArtifactRegistry, ids: dict[str, str]) -> None:
+    Path("kept.txt").write_text(f"go.sum database tree\n5\n{'A' * 43}=\n")
+    done = chainfold("verify", "--since", "kept.txt")
+    assert done.exit_code == 65
+    assert "'kept.txt' is of the log 'go.sum database tree'" in done.stderr
+    assert "-d" not in done.stderr

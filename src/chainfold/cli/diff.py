@@ -48,8 +48,9 @@ def diff(reading: Reading, *, first: str, second: str | None, exit_code: bool) -
     positions of the events that did it. If A and B are no moments, they are artifacts: then their fields
     and parameters are compared.
     """
+    dataset = reading.view.dataset
     try:
-        moments = [parse_moment(each) for each in (first, second) if each is not None]
+        moments = [parse_moment(each, dataset) for each in (first, second) if each is not None]
     except InvalidInputError:
         if second is None:
             raise

@@ -91,9 +91,9 @@ def log(
     from chainfold.cli.happening import entry_columns, entry_json
 
     asked["artifact"] = None if name is None else find_id(reading.view, name)
-    asked["after"] = 0 if since is None else _position(since, end=False)
+    asked["after"] = 0 if since is None else _position(reading, since, end=False)
     if until is not None:
-        asked["until"] = _position(until, end=True)
+        asked["until"] = _position(reading, until, end=True)
         if since is not None and _is_later(reading, asked["after"], asked["until"]):
             raise click.UsageError(
                 f"--since {since} is later than --until {until}, so that nothing can fit: the earlier one is "
@@ -126,8 +126,8 @@ def log(
     )
 
 
-def _position(text: str, *, end: bool) -> Any:
-    moment = parse_moment(text, end=end)
+def _position(reading: Reading, text: str, *, end: bool) -> Any:
+    moment = parse_moment(text, reading.view.dataset, end=end)
     if isinstance(moment, bytes):
         raise InvalidInputError(f"{text!r} is a file: use a position or a time, or --at with a checkpoint")
     return moment

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from chainfold.cli.plain import quoted
 from chainfold.cli.units import parse_time
 from chainfold.errors import CorruptionError, InvalidInputError, NotFoundError
 
@@ -16,15 +17,16 @@ _CHECKPOINT_BYTES: Final = 64 << 10
 _DIGITS: Final = 19
 
 
-def parse_moment(text: str, *, end: bool = True) -> int | datetime | bytes:
+def parse_moment(text: str, dataset: str, *, end: bool = True) -> int | datetime | bytes:
     """A position, a time, or the bytes of a checkpoint's file.
 
     Args:
         text: What was typed.
+        dataset: Whose checkpoint such a file must have.
         end: Whether a date means the end of that day, or its beginning.
 
     Raises:
-        InvalidInputError: If it is none of these, or a file with something else.
+        InvalidInputError: If it is none of these, or a file with something else, or of another dataset.
     """
     words = text.strip()
     if words.isascii() and words.isdigit() and len(words) <= _DIGITS:
@@ -32,7 +34,7 @@ def parse_moment(text: str, *, end: bool = True) -> int | datetime | bytes:
     try:
         return parse_time(words, datetime.now(UTC), end=end)
     except InvalidInputError:
-        content = _content(words)
+        content = _content(words, dataset)
         if content is None:
             raise InvalidInputError(
                 f"{text!r} is no position (120), no time (2026-05-31T12:00:00Z, 2026-05-31, '2 days ago') "
@@ -41,20 +43,20 @@ def parse_moment(text: str, *, end: bool = True) -> int | datetime | bytes:
         return content
 
 
-def read_checkpoint(name: str) -> bytes:
-    """The bytes of a checkpoint's file.
+def read_checkpoint(name: str, dataset: str) -> bytes:
+    """The bytes of a file with a checkpoint of a dataset.
 
     Raises:
         NotFoundError: If it is not there, or cannot be read.
-        InvalidInputError: If it is no checkpoint.
+        InvalidInputError: If it is no checkpoint, or one of another dataset.
     """
-    content = _content(name)
+    content = _content(name, dataset)
     if content is None:
         raise NotFoundError(f"there is no file {name!r} that can be read: name one with a kept checkpoint")
     return content
 
 
-def _content(name: str) -> bytes | None:
+def _content(name: str, dataset: str) -> bytes | None:
     """The file's bytes; None if there is none of that name."""
     path = Path(name)
     try:
@@ -66,18 +68,29 @@ def _content(name: str) -> bytes | None:
         return None
     if len(content) > _CHECKPOINT_BYTES:
         raise InvalidInputError(f"{name!r} has more than {_CHECKPOINT_BYTES:,} bytes: it is no checkpoint")
-    _require_checkpoint(name, content)
+    _require_checkpoint(name, content, dataset)
     return content
 
 
-def _require_checkpoint(name: str, content: bytes) -> None:
-    """InvalidInputError if that is none; what it is may be a secret, and is not printed."""
+def _require_checkpoint(name: str, content: bytes, dataset: str) -> None:
+    """InvalidInputError if that is none of the dataset; other text may be a secret: it is not printed."""
     from chainfold.log import parse_checkpoint
+    from chainfold.log.lines import origin
 
     try:
-        parse_checkpoint(content)
+        found = parse_checkpoint(content).origin
     except CorruptionError:
         raise InvalidInputError(
             f"the file {name!r} is no checkpoint: one has three lines (the log's name, a size, a root), as "
             f"chainfold checkpoint -o FILE writes them"
         ) from None
+    if found != origin(dataset):
+        other = found.removeprefix(origin(""))
+        raise InvalidInputError(
+            f"the checkpoint {name!r} is of "
+            + (
+                f"dataset {other!r}, and this is {dataset!r}: use -d {quoted(other)}"
+                if other != found
+                else f"the log {found!r}, and this is {origin(dataset)!r}: name one of dataset {dataset!r}"
+            )
+        )

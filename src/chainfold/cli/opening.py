@@ -136,7 +136,7 @@ class Place:
         from chainfold.storage import ReadOnlyFiles
 
         with ArtifactRegistry(self.workspace.folder, self.dataset, storage=ReadOnlyFiles()) as registry:
-            moment = registry.position if self._at is None else parse_moment(self._at)
+            moment = registry.position if self._at is None else parse_moment(self._at, self.dataset)
             view = registry.as_of(moment)
             now = datetime.now(UTC)
             if self._at is not None:

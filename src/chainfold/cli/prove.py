@@ -87,7 +87,7 @@ def prove(
         included = reading.view.inclusion_proof(entry)
         _tell(reading.printer, "inclusion/1", {"entry": entry, "size": included.size}, included)
     elif since is not None:
-        grown = reading.view.consistency_proof(parse_moment(since))
+        grown = reading.view.consistency_proof(parse_moment(since, reading.view.dataset))
         _tell(reading.printer, "consistency/1", {"first": grown.first, "second": grown.second}, grown)
     elif name is not None:
         _prove_artifact(reading, name, output, key_file, force=force)

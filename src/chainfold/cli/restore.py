@@ -89,7 +89,7 @@ def _json(restored: _Restored) -> dict[str, Any]:
 def _chosen(registry: "ArtifactRegistry", name: str, at: str | None) -> "tuple[HistoryItem, int]":
     """The registration that is meant, and a size of the log at which it was live."""
     if at is not None:
-        view = registry.as_of(parse_moment(at))
+        view = registry.as_of(parse_moment(at, registry.dataset))
         artifact_id = find_id(view, name)
         item = _live(view.history(artifact_id))
         if item is None:

@@ -97,7 +97,7 @@ def verify(
         raise click.UsageError("--after is about the artifacts, and with --no-blobs none is checked.")
     if key is not None and not kept:
         raise click.UsageError("--key says who signed the checkpoints of --since: name one.")
-    since = [read_checkpoint(each) for each in kept]
+    since = [read_checkpoint(each, place.dataset) for each in kept]
     if key is not None:
         for name, content in zip(kept, since, strict=True):
             check_signature(name, content, key)
@@ -113,7 +113,7 @@ def verify(
                 since=since or None,
                 blobs=not no_blobs,
                 artifacts=ids if names else None,
-                after=0 if after is None else parse_moment(after, end=False),
+                after=0 if after is None else parse_moment(after, place.dataset, end=False),
             )
         wrong = [each.artifact_id or each.where for each in found.findings if each.level == "error"]
         reading.printer.document(
