@@ -346,6 +346,22 @@ class TestAlias:
         assert "points there already" in chainfold("alias", "production", ids["model"]).stderr
         assert now.position == position
 
+    @pytest.mark.parametrize(
+        "name", ["5", " 5 ", "2026-05-31", "2026-05-31T12:00:00Z", "2 days ago", "-", "-x", "ID"]
+    )
+    def test_what_would_be_taken_for_something_else(
+        self, ids: dict[str, str], now: ArtifactRegistry, name: str
+    ) -> None:
+        name, position = ids["other"] if name == "ID" else name, now.position
+        done = chainfold("alias", "--", name, ids["model"])
+        assert (done.exit_code, done.stdout) == (65, "")
+        assert f"alias {name!r} was not set" in done.stderr
+        assert now.position == position
+        now.set_alias(name, ids["model"])  # the library takes it: it is shown, and can be taken away
+        assert chainfold("alias", "-q", "--", name).stdout == f"{ids['model']}\n"
+        assert chainfold("alias", "--remove", "--", name).exit_code == 0
+        assert name not in now.aliases()
+
     def test_it_says_what_points_to_nothing(self, ids: dict[str, str]) -> None:
         chainfold("rm", ids["model"], "--keep-dependents", "--yes")
         assert "not live" in chainfold("alias").stdout

@@ -1,16 +1,20 @@
 """`chainfold alias`: names that move between artifacts."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
-from chainfold.cli.naming import artifact_name, find_id
+from chainfold.cli.moments import is_moment
+from chainfold.cli.naming import STDIN, artifact_name, find_id
 from chainfold.cli.opening import Place, Reading, placed
 from chainfold.cli.printing import Printer
-from chainfold.errors import NotFoundError
+from chainfold.errors import InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from chainfold.registry import ArtifactRegistry
 
 
 class _Alias(NamedTuple):
@@ -46,8 +50,9 @@ def alias(place: Place, *, name: str | None, artifact: str | None, remove: bool)
     """Show aliases, or let one point to an artifact.
 
     Without ID it shows what NAME, or each alias, points to; with ID it sets NAME. ID may be another alias or
-    the digest of the bytes, too. Nothing is lost by it: `--at` shows what an alias was at any moment. It
-    prints the ids of the artifacts with --format quiet.
+    the digest of the bytes, too. Nothing is lost by it: `--at` shows what an alias was at any moment. NAME
+    must be nothing that would be taken for something else: a position or a time, as diff takes them, an
+    artifact's id, or what begins with -. It prints the ids of the artifacts with --format quiet.
     """
     if artifact is None and not remove:
         with place.reading() as reading:
@@ -61,12 +66,28 @@ def alias(place: Place, *, name: str | None, artifact: str | None, remove: bool)
         before = registry.alias(name)
         if remove and before is None:
             raise _unknown(registry.dataset, name)
-        target = None if artifact is None else find_id(registry, artifact)
+        target = None
+        if artifact is not None:
+            _check_name(registry, name)
+            target = find_id(registry, artifact)
         if target is None or target != before:
             registry.set_alias(name, target)
         else:
             printer.note(f"{name!r} points there already")
         _print(printer, [_Alias(name, target, target is not None, before)])
+
+
+def _check_name(registry: "ArtifactRegistry", name: str) -> None:
+    """InvalidInputError if a name would be taken for something else where an artifact is named."""
+    if name.startswith("-"):
+        taken = f"{name!r} would be taken for an option" if name != STDIN else "'-' means names from stdin"
+    elif is_moment(name):
+        taken = f"{name!r} is a position or a time, and diff would take it for that"
+    elif registry.history(name):
+        taken = f"{name!r} is the id of an artifact, and would be taken for that"
+    else:
+        return
+    raise InvalidInputError(f"alias {name!r} was not set: {taken}; choose another, such as production")
 
 
 def _read(reading: Reading, name: str | None) -> list[_Alias]:

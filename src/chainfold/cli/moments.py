@@ -28,19 +28,32 @@ def parse_moment(text: str, dataset: str, *, end: bool = True) -> int | datetime
     Raises:
         InvalidInputError: If it is none of these, or a file with something else, or of another dataset.
     """
-    words = text.strip()
-    if words.isascii() and words.isdigit() and len(words) <= _DIGITS:
-        return int(words)
     try:
-        return parse_time(words, datetime.now(UTC), end=end)
+        return _position_or_time(text, end=end)
     except InvalidInputError:
-        content = _content(words, dataset)
+        content = _content(text.strip(), dataset)
         if content is None:
             raise InvalidInputError(
                 f"{text!r} is no position (120), no time (2026-05-31T12:00:00Z, 2026-05-31, '2 days ago') "
                 f"and no file with a kept checkpoint that can be read"
             ) from None
         return content
+
+
+def is_moment(text: str) -> bool:
+    """Whether a text is a position or a time."""
+    try:
+        _position_or_time(text, end=True)
+    except InvalidInputError:
+        return False
+    return True
+
+
+def _position_or_time(text: str, *, end: bool) -> int | datetime:
+    words = text.strip()
+    if words.isascii() and words.isdigit() and len(words) <= _DIGITS:
+        return int(words)
+    return parse_time(words, datetime.now(UTC), end=end)
 
 
 def read_checkpoint(name: str, dataset: str) -> bytes:
