@@ -322,6 +322,25 @@ class TestRestore:
         assert chainfold("restore", ids["stack"], "--at", "2").exit_code == 66
 
 
+class TestRollbackWithoutFiles:
+    @pytest.mark.parametrize("count", [1, 5])
+    def test_what_is_not_back_is_one_warning(self, now: ArtifactRegistry, count: int) -> None:
+        ids = [f"0007:{number}:all" for number in range(count)]
+        paths = [now.register([number], each, "model").path for number, each in enumerate(ids)]
+        with now.run() as run:
+            for each in ids:
+                now.register([each], each, "model")
+        for path in paths:
+            (now.binaries_dir / path).unlink()
+        done = chainfold("rollback", run.run_id, "--yes")
+        assert done.exit_code == 0, done.stderr
+        warned = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
+        assert len(warned) == 1
+        assert f"artifact {ids[0]!r} cannot be restored" in warned[0]
+        if count > 1:
+            assert "of 5 artifacts: 0007:0:all, 0007:1:all, 0007:2:all and 2 more" in warned[0]
+
+
 class TestAlias:
     def test_setting_moving_and_removing(self, ids: dict[str, str], now: ArtifactRegistry) -> None:
         position = now.position

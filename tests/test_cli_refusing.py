@@ -299,3 +299,10 @@ def test_debug_says_where_before_and_behind_the_command(
         assert done.exit_code == exit_code
         assert "Traceback" in done.stderr
         assert f"chainfold.errors.{name}: " in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("log", "--run", "none"), ("rollback", "none", "--dry-run")])
+def test_an_unknown_run_is_told_with_the_command_that_lists_them(arguments: tuple[str, ...]) -> None:
+    done = chainfold(*arguments)
+    assert done.exit_code == 66
+    assert done.stderr.endswith("has no run 'none'; see chainfold runs\n")

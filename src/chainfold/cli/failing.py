@@ -97,6 +97,8 @@ _SPOKEN: Final = {
     "dependents='cascade'": "--cascade",
     "dependents='warn'": "--keep-dependents",
     "history(id)": "chainfold log ID",
+    "runs(), or `chainfold runs`": "chainfold runs",
+    "run verify()": "run chainfold verify",
     "erase_private": "chainfold erase ID",
     "force=True": "--force",
     "verify goes on with after=": "`chainfold verify` goes on with --after ",

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,9 @@ from chainfold.dataset import Dataset
 from chainfold.errors import ConflictError, DependentsError, NotFoundError
 from chainfold.events import AnyEvent, ArtifactRegistered, Entry
 from chainfold.projections import NEVER, RunState, Sight
+
+_NAMED: Final = 3
+"""Of several that cannot be live again, those that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,10 @@ def _plan_back(data: Dataset, rows: Sequence[int], request: Rollback | None) -> 
     """What goes, and what is live again, when committed registrations are taken back."""
     projections, mine = data.projections, set(rows)
     live = [row for row in rows if projections.visibility.is_live(row)]
-    back = [each for row in live for each in _restorable(data, _replaced(data, row, mine))]
+    back, lost = list[int](), dict[str, NotFoundError]()
+    for row in live:
+        back += _restorable(data, _replaced(data, row, mine), lost)
+    _warn_of(lost)
     restored = planned_artifacts(data, back)
     artifacts = planned_artifacts(data, live)
     named_again = {each.artifact_id for each in restored}
@@ -162,20 +169,32 @@ def _carry_out_back(data: Dataset, plan: Plan, step: Step | None) -> None:
         data.secure_log()  # they may be gone by an entry that a power cut would undo
 
 
-def _restorable(data: Dataset, row: int | None) -> list[int]:
-    """The registration, if its file is still there."""
+def _restorable(data: Dataset, row: int | None, lost: dict[str, NotFoundError]) -> list[int]:
+    """The registration, if its file is still there; else it is noted why not."""
     if row is None:
         return []
     try:
         refuse_lost(data, data.record(row))
     except NotFoundError as error:
-        _warn_lost(error)
+        lost[data.projections.artifact_id(row)] = error
         return []
     return [row]
 
 
-def _warn_lost(error: NotFoundError) -> None:
-    warnings.warn(f"what was superseded is not back: {error}", UserWarning, stacklevel=5)
+def _warn_of(lost: dict[str, NotFoundError]) -> None:
+    """One warning of all that cannot be live again, by id."""
+    if not lost:
+        return
+    why = next(iter(lost.values()))
+    text = f"what was superseded is not back: {why}"
+    if len(lost) > 1:
+        ids = list(lost)
+        more = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+        text = (
+            f"what was superseded is not back, of {len(ids):,} artifacts: {', '.join(ids[:_NAMED])}{more}. "
+            f"Of the first: {why}"
+        )
+    warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def take_back_in_run(data: Dataset, rows: Sequence[int], run_id: str) -> int:
@@ -196,15 +215,17 @@ def take_back_in_run(data: Dataset, rows: Sequence[int], run_id: str) -> int:
         mine = set(rows)
         ids: list[str] = []
         again: list[AnyEvent] = []
+        lost = dict[str, NotFoundError]()
         own = [row for row in rows if run.own.get(data.projections.artifact_id(row)) == row]
         for row in own:
             hidden = data.projections.live_row(data.projections.artifact_id(row))
             if hidden in run.doomed:
                 hidden = None
-            restored = _first_restored(data, [_replaced(data, row, mine), hidden])
+            restored = _first_restored(data, [_replaced(data, row, mine), hidden], lost)
             again += restored
             if not restored:
                 ids.append(data.projections.artifact_id(row))
+        _warn_of(lost)
         cause: Entry | None = None
         if own:
             events: list[AnyEvent] = [*deletions(ids, delete_files=False), *again]
@@ -225,14 +246,16 @@ def _replaced(data: Dataset, row: int, mine: set[int]) -> int | None:
     return earlier
 
 
-def _first_restored(data: Dataset, rows: Sequence[int | None]) -> list[ArtifactRegistered]:
-    """The event that repeats the first of the registrations whose file is still there."""
+def _first_restored(
+    data: Dataset, rows: Sequence[int | None], lost: dict[str, NotFoundError]
+) -> list[ArtifactRegistered]:
+    """The event that repeats the first of the registrations whose file is still there; see `_restorable`."""
     for row in rows:
         if row is not None:
             try:
                 return [repetition(data, row)]
             except NotFoundError as error:
-                _warn_lost(error)
+                lost[data.projections.artifact_id(row)] = error
     return []
 
 
