@@ -82,6 +82,13 @@ def test_an_error_passes_and_the_cursor_comes_back(monkeypatch: pytest.MonkeyPat
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
+def test_what_is_slow_does_not_stand_at_nothing() -> None:
+    assert _count_and_rate(30, 90, 1.9, "artifacts") == "30 of 90 artifacts, 1/s"
+    assert _count_and_rate(3, 90, 0.5, "artifacts") == "3 of 90 artifacts, 30/min"
+    assert _count_and_rate(3, 90, 0.01, "artifacts") == "3 of 90 artifacts, 36/h"
+    assert _count_and_rate(3, 90, 0.0, "artifacts") == "3 of 90 artifacts"
+
+
 def test_what_is_not_known_is_not_said() -> None:
     assert _count_and_rate(1_200, None, None, "files") == "1,200 files"
     assert _count_and_rate(1_200, 40_000, 310.4, "files") == "1,200 of 40,000 files, 310/s"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, Task
     from rich.text import Text
 
+_SPANS: Final = {"s": 1, "min": 60, "h": 3_600}
 BYTES: Final = "bytes"
 """A unit: it is shown in its powers, as `20.3 MB`."""
 
@@ -121,4 +122,7 @@ def _count_and_rate(done: float, total: float | None, rate: float | None, unit: 
     text = shown(done) if total is None else f"{shown(done)} of {shown(total)}"
     if unit != BYTES:
         text += f" {unit}"
-    return text if rate is None else f"{text}, {shown(rate)}/s"
+    for span, seconds in _SPANS.items():  # what is slow is not at 0 a second
+        if rate is not None and rate * seconds >= 1:
+            return f"{text}, {shown(rate * seconds)}/{span}"
+    return text
