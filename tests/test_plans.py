@@ -508,6 +508,24 @@ class TestAsking:
         registry.carry_out(registry.plan_collection())
         assert names(registry.binaries_dir) == []
 
+    def test_it_is_told_amid_the_files_of_an_event_and_ends_after_them(
+        self, registry: ArtifactRegistry
+    ) -> None:
+        registry.binaries_dir.mkdir(parents=True)
+        for number in range(200):
+            (registry.binaries_dir / f"stray{number}.bin").write_bytes(b"1")
+        left: list[int] = []
+
+        def stop(_: int) -> None:
+            left.append(len(names(registry.binaries_dir)))
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            registry.carry_out(registry.plan_collection(), stop)
+        assert left[0] > left[1] > left[-1] == 0
+        (swept,) = registry.events(kinds="blobs-swept")
+        assert len(getattr(swept.event, "paths", ())) == 200
+
 
 class TestRollingBackACommittedRun:
     def test_a_file_that_the_run_wrote_again_goes_again(self, registry: ArtifactRegistry) -> None:

@@ -231,7 +231,8 @@ class Dataset(Folded):
             paths: Which files.
             reason: Why they are unwanted.
             cause: Position of the event that made them so.
-            step: Told how many more went, when an event and its files are through: it may end the work there.
+            step: Told every few files how many more went: it may end the work when an event and its files
+                are through, which is where what it raises takes effect.
 
         Returns:
             The files that were there and went, and their bytes.
@@ -244,11 +245,9 @@ class Dataset(Folded):
         for chunk in in_chunks(doomed, _SWEEP_BYTES, lambda each: len(msgspec.json.encode(each[0])) + 1):
             names, size = [path for path, _ in chunk], sum(size for _, size in chunk)
             self.append([BlobsSwept(names, size, reason, cause)], sync=True)
-            self.blobs.remove_all(names)
+            self.blobs.remove_all(names, step)
             gone += names
             size_bytes += size
-            if step is not None:
-                step(len(names))
         self.log.reserve()
         return gone, size_bytes
 

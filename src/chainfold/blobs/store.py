@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,8 @@ _BLOCK_BYTES: Final = 512
 _HOLLOW_BYTES: Final = 1 << 30
 _KEPT: Final = 4096
 """Of places: more than one event has names of files that go."""
+_TOLD_OF: Final = 64
+"""Files that go before it is told that they have: more often would cost more than the files do."""
 _HOLLOW_SHARE: Final = 1_000
 """Compression by the file system may hide as much, and hardly more."""
 
@@ -202,19 +204,39 @@ class BlobStore:
         """Path and size in bytes of every file, in no order."""
         return self._files.scan(self.folder)
 
-    def remove_all(self, paths: Iterable[str]) -> None:
-        """Remove files whose end a durable event tells: Ctrl-C meanwhile takes effect when all have gone."""
-        pending = list(paths)[::-1]
-        try:
-            self._remove(pending)
-        except KeyboardInterrupt:
-            self._remove(pending)
-            raise
+    def remove_all(self, paths: Iterable[str], step: Callable[[int], object] | None = None) -> None:
+        """Remove files whose end a durable event tells: Ctrl-C meanwhile takes effect when all have gone.
 
-    def _remove(self, pending: list[str]) -> None:
+        Args:
+            paths: Which.
+            step: Told every few files how many more went; what it raises takes effect at the end, too.
+        """
+        pending = list(paths)[::-1]
+        told, stop = len(pending), list[BaseException]()
+
+        def tell() -> None:
+            nonlocal told
+            gone, told = told - len(pending), len(pending)
+            try:
+                if step is not None and gone:
+                    step(gone)
+            except BaseException as error:  # noqa: BLE001 - it is raised below
+                stop.append(error)
+
+        try:
+            self._remove(pending, tell)
+        except KeyboardInterrupt:
+            self._remove(pending, tell)
+            raise
+        if stop:
+            raise stop[0]
+
+    def _remove(self, pending: list[str], tell: Callable[[], None]) -> None:
         while pending:
             self.remove(pending[-1])
             pending.pop()
+            if len(pending) % _TOLD_OF == 0:
+                tell()
 
     def clear_aside(self, age_seconds: float) -> None:
         """Remove files that were begun so long ago, and never got their name: their process died."""

@@ -112,8 +112,8 @@ class Planned:
 
         Args:
             plan: What `plan_deletion` and its like gave, for this dataset.
-            step: Told how many more files went, each time when those and the event that names them are
-                through. What it raises ends the work there: what is left are orphans, for `plan_collection`.
+            step: Told how many more files went, every few files. What it raises ends the work when all that
+                an event names have gone: what is left are orphans, for `plan_collection`.
 
         Raises:
             InvalidInputError: If it was made of another dataset.
