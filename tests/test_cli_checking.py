@@ -413,6 +413,7 @@ class TestCompletion:
         ("ls", "--at"),
         ("prove", "--since"),
         ("diff",),
+        ("diff", "0"),
         ("restore", "production", "--at"),
     ],
     ids=" ".join,

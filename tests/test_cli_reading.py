@@ -372,6 +372,40 @@ class TestDiff:
         assert chainfold("diff", "3", "--exit-code").exit_code == 1
         assert chainfold("diff", "4", "3").exit_code == 65
 
+    def test_an_alias_that_came_and_went_is_no_difference(
+        self, registry: ArtifactRegistry, ids: dict[str, str]
+    ) -> None:
+        size = registry.position
+        registry.set_alias("stage", ids["model"])
+        registry.set_alias("stage", None)
+        done = chainfold("diff", str(size), "--exit-code")
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert as_json("diff", str(size))["aliases"] == []
+        registry.set_alias("production", None)
+        (move,) = as_json("diff", str(size))["aliases"]
+        assert (move["alias"], move["after"]) == ("production", None)
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("production",), "'production' is no moment: name a position or a time, or two artifacts"),
+            (("2", "production"), "'2' is a moment, and 'production' is none: name two moments"),
+            (("production", "2026-05-31"), "--at 2026-05-31 compares artifacts"),
+        ],
+    )
+    def test_what_cannot_be_compared(
+        self, ids: dict[str, str], arguments: tuple[str, ...], said: str
+    ) -> None:
+        done = chainfold("diff", *arguments)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert said in " ".join(done.stderr.split())
+
+    def test_an_artifact_may_be_called_as_a_moment(
+        self, registry: ArtifactRegistry, ids: dict[str, str]
+    ) -> None:
+        registry.register([7], "2", "model")
+        assert "artifact_id" in chainfold("diff", "production", "2").stdout
+
     def test_artifacts(self, ids: dict[str, str]) -> None:
         found = {each["field"]: each for each in as_json("diff", "production", ids["other"])["items"]}
         assert (found["params.n_components"]["first"], found["params.n_components"]["second"]) == (12, 3)

@@ -8,13 +8,13 @@ import click
 from chainfold.cli.columns import Column
 from chainfold.cli.command import Command
 from chainfold.cli.completing import complete_ids
-from chainfold.cli.moments import parse_moment
+from chainfold.cli.moments import NoMomentError, parse_moment
 from chainfold.cli.naming import artifact_name, find_id
 from chainfold.cli.opening import Reading, reading
 from chainfold.cli.plain import quoted
 from chainfold.cli.printing import Printer, flat
 from chainfold.cli.units import counted
-from chainfold.errors import InvalidInputError
+from chainfold.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from chainfold.changes import Diff
@@ -45,26 +45,57 @@ def diff(reading: Reading, *, first: str, second: str | None, exit_code: bool) -
 
     A and B are positions or times; without B, the present, or what --at says. + is an artifact that is
     newly live, - one that no longer is, ~ one that was superseded, > an alias that moved; each with the
-    positions of the events that did it. If A and B are no moments, they are artifacts: then their fields
-    and parameters are compared.
+    positions of the events that did it. An alias that was set and removed in between is left out. If A and B
+    are no moments, they are artifacts: then their fields and parameters are compared.
     """
-    dataset = reading.view.dataset
-    try:
-        moments = [parse_moment(each, dataset) for each in (first, second) if each is not None]
-    except InvalidInputError:
-        if second is None:
-            raise
-        differs = _artifacts(reading, first, second)
-    else:
+    moments, others = list[Any](), dict[str, InvalidInputError]()
+    for each in (first, second):
+        try:
+            moments += [] if each is None else [parse_moment(each, reading.view.dataset)]
+        except InvalidInputError as error:
+            others[each or ""] = error
+    if not others:
         differs = _moments(reading, moments)
+    else:
+        differs = _artifacts(reading, *_two_artifacts(reading, first, second, others))
     if differs and exit_code:
         click.get_current_context().exit(1)
+
+
+def _two_artifacts(
+    reading: Reading, first: str, second: str | None, others: dict[str, InvalidInputError]
+) -> tuple[str, str]:
+    """Both names, if artifacts can be meant; `others` says of those that are no moments why they are none."""
+    for name, problem in others.items():
+        if not isinstance(problem, NoMomentError) and not _is_known(reading, name):
+            raise problem  # a file that was meant as a checkpoint
+    if second is None:
+        raise click.UsageError(
+            f"{first!r} is no moment: name a position or a time, or two artifacts to be compared."
+        )
+    for moment, name in ((first, second), (second, first)):
+        if name in others and moment not in others and not _is_known(reading, moment):
+            raise click.UsageError(
+                f"{moment!r} is a moment, and {name!r} is none: name two moments, or two artifacts; --at "
+                f"{moment} compares artifacts as they were then."
+            )
+    return first, second
+
+
+def _is_known(reading: Reading, name: str) -> bool:
+    try:
+        find_id(reading.view, name)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _moments(reading: Reading, moments: list[Any]) -> bool:
     if any(isinstance(each, bytes) for each in moments):
         moments = [reading.registry.as_of(each).position for each in moments]
-    found = reading.view.diff(*moments)
+    whole = reading.view.diff(*moments)
+    moves = [each for each in whole.aliases if each.before is not None or each.after is not None]
+    found = type(whole)(whole.first, whole.second, whole.changes, moves)
     reading.printer.document(
         "diff/1",
         _json(found),

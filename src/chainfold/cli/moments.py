@@ -17,6 +17,10 @@ _CHECKPOINT_BYTES: Final = 64 << 10
 _DIGITS: Final = 19
 
 
+class NoMomentError(InvalidInputError):
+    """A text is neither a position nor a time, nor the name of a file."""
+
+
 def parse_moment(text: str, dataset: str, *, end: bool = True) -> int | datetime | bytes:
     """A position, a time, or the bytes of a checkpoint's file.
 
@@ -26,14 +30,15 @@ def parse_moment(text: str, dataset: str, *, end: bool = True) -> int | datetime
         end: Whether a date means the end of that day, or its beginning.
 
     Raises:
-        InvalidInputError: If it is none of these, or a file with something else, or of another dataset.
+        NoMomentError: If it is none of these.
+        InvalidInputError: If it is a file with something else, or of another dataset.
     """
     try:
         return _position_or_time(text, end=end)
     except InvalidInputError:
         content = _content(text.strip(), dataset)
         if content is None:
-            raise InvalidInputError(
+            raise NoMomentError(
                 f"{text!r} is no position (120), no time (2026-05-31T12:00:00Z, 2026-05-31, '2 days ago') "
                 f"and no file with a kept checkpoint that can be read"
             ) from None
