@@ -5,6 +5,7 @@ import copy
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -239,6 +240,31 @@ def test_a_stranger_has_python_and_nothing_else(proof: tuple[Path, bytes], tmp_p
     assert done.stderr.startswith("NOT CHECKED: a signature is checked with `pip install cryptography`")
     done = run("--nonsense")
     assert done.returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+@pytest.mark.parametrize("is_proven", [True, False])
+def test_who_stops_reading_is_not_told_of_it(*, tmp_path: Path, is_proven: bool) -> None:
+    """As `head -1` does; the exit code still says what was found."""
+    with ArtifactRegistry(tmp_path / "workspace", "wheat") as registry:
+        registry.register([1], "p:1:all", "model")
+        proof = registry.model_proof("p:1:all")
+    (tmp_path / "proof.json").write_text(proof if is_proven else proof.replace("p:1:all", "p:2:all"))
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, str(model_verifier.__file__), str(tmp_path / "proof.json")],
+            check=False,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == (0 if is_proven else 1)
+    assert done.stderr.startswith("" if is_proven else "NOT PROVEN: ")
+    assert len(done.stderr.splitlines()) == (0 if is_proven else 1)
 
 
 def test_a_verifier_is_one_short_file_of_the_standard_library() -> None:

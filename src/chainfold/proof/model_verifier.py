@@ -11,6 +11,7 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -40,7 +41,6 @@ UNBOUND = (
     "That what the entries say is true: who acts, and when, is what the writer's machine said.",
     "Who made the checkpoint, unless it is signed with a key that you know, or you have kept it yourself.",
 )
-
 
 REGISTRATION = {
     "artifact_id": str, "position": int, "digest": str, "sources": [{"artifact_id": str, "position": None}],
@@ -353,8 +353,7 @@ def _sentence(told: Json, entries: dict[int, Json]) -> str:
         text += f"; it repeats the registration at {before}"
     elif entry.get("imported", False):
         text += ", which was imported and not compared"
-    lost = [source["artifact_id"] for source in told["sources"] if source["position"] is None]
-    if lost:
+    if lost := [source["artifact_id"] for source in told["sources"] if source["position"] is None]:
         text += f"; of what it calls {', '.join(map(repr, lost))} there is nothing in the proof"
     if told["shown"] is None:
         text += "; that others ever saw it is not in the proof"
@@ -412,13 +411,11 @@ def main(arguments: list[str] | None = None) -> int:
         _print(sys.stderr, f"NOT CHECKED: {error}")
         return 2
     is_known = options.key is not None or options.checkpoint is not None
-    _print(sys.stdout, "PROVEN:" if is_known else "PROVEN, if the checkpoint is of the log that you mean:")
-    _print(sys.stdout, *(f"  {each}" for each in found))
-    _print(sys.stdout, "It does not prove:", *(f"  {each}" for each in UNBOUND))
+    head = "PROVEN:" if is_known else "PROVEN, if the checkpoint is of the log that you mean:"
+    lines = [head, *(f"  {each}" for each in found), "It does not prove:", *(f"  {each}" for each in UNBOUND)]
     if not is_known:
-        _print(
-            sys.stdout, "Nobody's signature was checked: give --key, or a --checkpoint that you have kept."
-        )
+        lines.append("Nobody's signature was checked: give --key, or a --checkpoint that you have kept.")
+    _print(sys.stdout, *lines)
     return 0
 
 
@@ -428,7 +425,10 @@ def _read(path: Path) -> bytes:
 
 
 def _print(stream: Any, *lines: str) -> None:
-    print(*lines, sep="\n", file=stream)
+    try:
+        print(*lines, sep="\n", file=stream, flush=True)
+    except BrokenPipeError:  # nobody reads on: the exit code tells
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":
