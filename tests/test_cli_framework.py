@@ -226,8 +226,22 @@ class TestErrors:
         assert "Traceback" in result.stderr
         assert "\x1b" not in result.stderr
 
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("ls",), "Interrupted.\n"),
+            (("verify",), "Interrupted.\n"),
+            (("load", "0001:1:all", "-o", "out"), "Interrupted: nothing was left half done.\n"),
+            (("rm", "0001:1:all", "--dry-run"), "Interrupted: nothing was left half done.\n"),
+        ],
+    )
     def test_an_interrupt(
-        self, workspace: Path, registry: ArtifactRegistry, monkeypatch: pytest.MonkeyPatch
+        self,
+        workspace: Path,
+        registry: ArtifactRegistry,
+        monkeypatch: pytest.MonkeyPatch,
+        arguments: tuple[str, ...],
+        said: str,
     ) -> None:
         registry.register([1], "0001:1:all", "model")
 
@@ -235,9 +249,8 @@ class TestErrors:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("chainfold.cli.opening.Place.reading", interrupt)
-        result = chainfold("ls", "-w", workspace)
-        assert result.exit_code == 130
-        assert "Traceback" not in result.output
+        result = chainfold(*arguments, "-w", workspace)
+        assert (result.exit_code, result.stdout, result.stderr) == (130, "", said)
 
     def test_every_exit_code_is_documented(self) -> None:
         kinds = [each for each in vars(errors).values() if isinstance(each, type)]

@@ -43,12 +43,13 @@ INTERRUPTED: Final = 130  # 128 + SIGINT
 NOBODY_READS: Final = 141  # 128 + SIGPIPE
 
 
-def exit_code_of(error: BaseException, *, debug: bool) -> int:
+def exit_code_of(error: BaseException, *, debug: bool, reads: bool = False) -> int:
     """Say on stderr what went wrong.
 
     Args:
         error: What was raised.
         debug: Whether to say where, too.
+        reads: Whether it was of a command that only reads.
 
     Returns:
         The exit code.
@@ -61,7 +62,7 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
         tell("Error", f"cannot write to stdout: {error.strerror}. What was printed is not whole")
         return STORAGE_FAILED
     if isinstance(error, KeyboardInterrupt):
-        tell("Interrupted", "nothing was left half done.")
+        tell("Interrupted", "" if reads else "nothing was left half done.")
         for note in getattr(error, "__notes__", ()):
             tell("Note", note)
         return INTERRUPTED
@@ -114,16 +115,16 @@ def as_commands(text: str) -> str:
 
 
 def tell(kind: str, text: str) -> None:
-    """A line on stderr."""
+    """A line on stderr: what it is, and a text, if there is one."""
     words = plain(" ".join(as_commands(text).split()))
     if sys.stderr.isatty():  # a terminal would break the line amid a word
         columns = shutil.get_terminal_size().columns
         words = textwrap.fill(f"{kind}: {words}", columns, break_on_hyphens=False)[len(kind) + 2 :]
-    head = f"{kind}:"
+    head = f"{kind}:" if words else f"{kind}."
     if kind in _COLOURS and _shows_colours():
         head = click.style(head, fg=_COLOURS[kind])
     try:
-        sys.stderr.write(f"{head} {words}\n")
+        sys.stderr.write(f"{head} {words}".rstrip() + "\n")
         sys.stderr.flush()
     except OSError:  # nobody can be told; the exit code still tells
         _let_go(sys.stderr)

@@ -45,6 +45,8 @@ _COMMANDS: Final = {
     "completion": _BEGIN,
 }
 """Name of a command to its part of the help; it is in the module of that name."""
+_READING: Final = {name for name in _COMMANDS if _COMMANDS[name] == _LOOK} - {"load"} | {"verify", "doctor"}
+"""Commands that write nothing: when they end early, nothing can be half done."""
 _PARTS: Final = (_BEGIN, _LOOK, _CHANGE, _CHECK, _MOVE)
 
 
@@ -101,7 +103,8 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told in one sentence
-            ctx.exit(exit_code_of(error, debug=ctx.params["debug"]))
+            reads = ctx.invoked_subcommand in _READING
+            ctx.exit(exit_code_of(error, debug=ctx.params["debug"], reads=reads))
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
