@@ -3,7 +3,6 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -178,7 +177,7 @@ def test_an_artifacts_events_are_those_of_its_aliases_too(history: list[Command]
             told = [each.position for each in held if each.position in mine]
             assert told == [
                 each.position
-                for before, each in pairwise([None, *held])
+                for before, each in zip([None, *held][:-1], held, strict=True)
                 if artifact_id in {target_of(before), target_of(each)}
             ]
 
