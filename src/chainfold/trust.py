@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, get_args
 
 from chainfold.errors import InvalidInputError, UntrustedError
 from chainfold.serializers import deserialize, is_pickle, runs_code
-from chainfold.serializers.pickle_bounds import STRING_DTYPES
+from chainfold.serializers.pickle_bounds import STRING_DTYPES, is_usual_class, makes_again
 from chainfold.serializers.pickle_globals import Globals, globals_of
 from chainfold.serializers.unpacking import TooLargeError, unpacked
 
@@ -90,10 +90,6 @@ _FILLING: Final = frozenset(
     }
 )
 """Methods in Python that take a state and do nothing else with it."""
-_CYTHON: Final = ("__pyx_unpickle_", "newObj")
-"""How functions begin that compiled classes are made again by."""
-
-
 _UNPACKED: Final = "CHAINFOLD_UNPACKED_BYTES"
 _UNPACKED_BYTES: Final = 1 << 30
 
@@ -224,24 +220,20 @@ class Trust:
     def _may_call(self, name: str) -> bool:
         if self._is_allowed(name) or name in _PLAIN or name in _CONSTRUCTORS or name in STRING_DTYPES:
             return True
-        if not _is_listed(name):
+        if not _is_listed(name) or not all(map(_is_its_own, _found_all(name))):
             return False
         found = _found(name)
-        if not _is_its_own(found):
-            return False
         if isinstance(found, type) and issubclass(found, enum.Enum):
             return True
-        is_made_again = name.rpartition(".")[2].startswith(_CYTHON)
         return _is_compiled(found) and (
-            is_made_again or (isinstance(found, type) and name.startswith("sklearn."))
+            makes_again(name) or (isinstance(found, type) and is_usual_class(name))
         )
 
     def _may_feed(self, name: str) -> bool:
         """Whether it may be called with objects, or made with arguments: by what is not in Python it may."""
         if self._is_allowed(name) or name in _CONSTRUCTORS:
             return True
-        found = _found(name)
-        return name not in _PLAIN and _is_listed(name) and found is not None and _is_compiled(found)
+        return name not in _PLAIN and self._may_call(name) and _is_compiled(_found(name))
 
     def _may_fill(self, name: str) -> bool:
         """Whether its objects may be given a state: not by code that does more than to take it."""
@@ -262,10 +254,24 @@ class Trust:
     def _may_mention(self, name: str) -> bool:
         if self._is_allowed(name) or name in _PLAIN or name == _MAPPED:
             return True
-        return _is_listed(name) and _is_its_own(_found(name))
+        return _is_listed(name) and all(map(_is_its_own, _found_all(name)))
 
     def _is_allowed(self, name: str) -> bool:
-        return any(name == each or name.startswith(f"{each}.") for each in self._allowed)
+        """Whether the very name is allowed, or what it is in, whose own it is: not what that has imported."""
+        if name in self._allowed:
+            return True
+        if not self._is_within(name) or any(part.startswith("__") for part in name.split(".")[1:]):
+            return False
+        return all(map(self._is_own_of_allowed, _found_all(name)))
+
+    def _is_within(self, name: str) -> bool:
+        return any(name.startswith(f"{each}.") for each in self._allowed)
+
+    def _is_own_of_allowed(self, found: Any) -> bool:
+        if isinstance(found, ModuleType):
+            return False
+        home = f"{_home(found)}.{getattr(found, '__qualname__', '')}".rstrip(".")
+        return home in self._allowed or self._is_within(home) or home in _PLAIN
 
 
 def _is_listed(name: str) -> bool:
@@ -276,32 +282,47 @@ def _is_listed(name: str) -> bool:
         parts[0] in _LIBRARIES
         and not begins & _REFUSED
         and not _TESTS.intersection(parts)
+        and not any(part.startswith("__") and part.endswith("__") for part in parts)
         and parts[-1] not in _FILES
     )
 
 
-def _found(name: str) -> Any:
-    """What a name of a listed library is; None if it is not there, and then loading will say so."""
+def _found_all(name: str) -> list[Any]:
+    """What a name can be: its first words are a module, and pickles do not all say how many they are.
+
+    Empty if there is nothing of it, and then loading will say so.
+    """
     parts = name.split(".")
-    if not parts[0]:  # it is relative, to nothing
-        return None
-    for length in range(len(parts) - 1, 0, -1):
+    found: list[Any] = []
+    for length in range(len(parts) - 1, 0, -1) if parts[0] else ():  # else it is relative, to nothing
         try:
-            found: Any = importlib.import_module(".".join(parts[:length]))
+            each: Any = importlib.import_module(".".join(parts[:length]))
         except ImportError:
             continue
         for part in parts[length:]:
-            found = getattr(found, part, None)
-        return found
-    return None
+            each = getattr(each, part, None)
+        if each is not None:
+            found.append(each)
+    return found
+
+
+def _found(name: str) -> Any:
+    """What a name is, if it can be but one thing; None if not."""
+    found = _found_all(name)
+    return found[0] if found and all(each is found[0] for each in found) else None
 
 
 def _is_its_own(found: Any) -> bool:
     """Whether what a name leads to is a listed library's: `numpy.os.system` begins with numpy's name only."""
     if isinstance(found, ModuleType):
         return False
-    home = getattr(found, "__module__", None) or type(found).__module__
-    return found is None or _is_listed(f"{home}.{getattr(found, '__name__', '')}")
+    return _is_listed(f"{_home(found)}.{getattr(found, '__name__', '')}")
+
+
+def _home(found: Any) -> str:
+    """The module that something is from; of an object without one, that of its class."""
+    home = getattr(found, "__module__", None)
+    return home if isinstance(home, str) and home else type(found).__module__
 
 
 def _is_compiled(found: Any) -> bool:

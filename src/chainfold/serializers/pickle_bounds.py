@@ -41,6 +41,34 @@ numpy's `ndarraytypes.h`."""
 _ALIGNMENTS: Final = (-1, 1, 2, 4, 8, 16)
 
 
+ARRAY_WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
+"""Behind its state joblib's own form has the array's bytes, or a pickle of it if it holds objects."""
+_RANDOM: Final = "numpy.random._pickle."
+_BIT_GENERATORS: Final = frozenset(
+    f"numpy.random.{module}.{name}"
+    for module, name in (
+        ("_mt19937", "MT19937"), ("_pcg64", "PCG64"), ("_pcg64", "PCG64DXSM"), ("_philox", "Philox"),
+        ("_sfc64", "SFC64"),
+    )
+)  # fmt: skip
+_MASKED: Final = frozenset({"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"})
+_BUFFERS: Final = frozenset({f"numpy.{core}.numeric._frombuffer" for core in ("core", "_core")})
+_TREE: Final = "sklearn.tree._tree.Tree"
+_LOSSES: Final = ("sklearn._loss._loss.", "sklearn.linear_model._sgd_fast.")
+_AGAIN: Final = ("__pyx_unpickle_", "newObj")
+"""How functions begin that compiled classes are made again by."""
+
+
+def is_usual_class(name: str) -> bool:
+    """Whether pickles of scikit-learn call this class of its own, which is compiled."""
+    return name == _TREE or name.startswith(_LOSSES)
+
+
+def makes_again(name: str) -> bool:
+    """Whether a function makes an object of the compiled class that is its argument, as Cython's do."""
+    return name.rpartition(".")[2].startswith(_AGAIN)
+
+
 def check_call(name: str, args: Any) -> None:
     """Nothing, if a call asks for no more than its arguments hold.
 
@@ -51,6 +79,71 @@ def check_call(name: str, args: Any) -> None:
     for names, is_usual, what in _RULES:
         if name in names and not is_usual(args):
             raise ValueError(f"it asks for {what}")
+    if name.partition(".")[0] not in {"numpy", "scipy", "sklearn"}:
+        return
+    own = name.rpartition(".")[0]
+    if makes_again(name) and (not args or name_of(args[0]).rpartition(".")[0] != own):
+        raise ValueError(f"it has {name} make what is not of its module")
+    if name.startswith(_LOSSES) and not makes_again(name) and not _is_plain(args):
+        raise ValueError(f"it calls {name} with what is no number")
+
+
+def _is_given_a_class(args: Any) -> bool:
+    """The class of a bit generator, or its name, as numpy before 1.25 has it."""
+    return len(args) <= 1 and all(type(each) is str or name_of(each) in _BIT_GENERATORS for each in args)
+
+
+def _is_given_a_generator(args: Any) -> bool:
+    """A bit generator, and what makes it."""
+    maker = f"{_RANDOM}__bit_generator_ctor"
+    first = args[0] if args else ""
+    is_usual = type(first) is str or name_of(getattr(first, "target", None)) == maker
+    return is_usual and all(name_of(each) == maker for each in args[1:])
+
+
+def _is_given_a_masked_array(args: Any) -> bool:
+    """Its class, that of the array in it, a shape, and a type."""
+    return (
+        len(args) == 4  # noqa: PLR2004 - those
+        and name_of(args[0]) in _MASKED
+        and name_of(args[1]) == "numpy.ndarray"
+        and type(args[3]) in {str, bytes}
+    )
+
+
+def _is_given_a_buffer(args: Any) -> bool:
+    """Bytes, a dtype, a shape and an order."""
+    if len(args) != 4:  # noqa: PLR2004 - those
+        return False
+    content, dtype, shape, order = args
+    made_of = name_of(getattr(content, "target", None))
+    return (
+        (type(content) in {bytes, bytearray} or made_of in {_ENCODE, *_SIZED})
+        and name_of(getattr(dtype, "target", None)) in DTYPES | STRING_DTYPES
+        and type(shape) is tuple
+        and all(type(each) is int for each in shape)
+        and type(order) is str
+    )
+
+
+def _is_given_outputs(args: Any) -> bool:
+    """How many features, an array of how many classes each output has, and how many outputs that are."""
+    if len(args) != 3:  # noqa: PLR2004 - those
+        return False
+    features, classes, outputs = args
+    made_by = name_of(getattr(classes, "target", None))
+    if type(features) is not int or type(outputs) is not int or not made_by:
+        return False
+    state = classes.state
+    if made_by in _BUFFERS:
+        return bool(classes.args[2] == (outputs,))
+    if made_by == ARRAY_WRAPPER:
+        return isinstance(state, dict) and state.get("shape") == (outputs,)
+    return made_by in _EMPTY_ARRAYS and isinstance(state, tuple) and state[1:2] == ((outputs,),)
+
+
+def _is_latin(args: Any) -> bool:
+    return len(args) == 2 and type(args[0]) is str and args[1] in ("latin1", "latin-1")  # noqa: PLR2004 - text, encoding
 
 
 def _is_given_items(args: Any) -> bool:
@@ -79,7 +172,9 @@ def _is_given_a_value(args: Any) -> bool:
 
 
 def _is_named(args: Any) -> bool:
-    return bool(args) and (type(args[0]) is str or name_of(args[0]) in _RECORDS)
+    if not args or any(type(each) is not bool for each in args[1:]):
+        return False
+    return type(args[0]) is str or name_of(args[0]) in _RECORDS
 
 
 def _is_plain(items: Any) -> bool:
@@ -102,6 +197,20 @@ _RULES: Final[tuple[tuple[frozenset[str], Callable[[Any], bool], str], ...]] = (
     (_EMPTY_ARRAYS, _is_of_no_items, "an array of a shape that it only claims"),
     (_SCALARS, _is_given_a_value, "a scalar in a way that pickling does not"),
     (DTYPES, _is_named, "a dtype in a way that pickling does not"),
+    (_BUFFERS, _is_given_a_buffer, "an array in a way that pickling does not"),
+    (frozenset({_ENCODE}), _is_latin, "bytes in a way that pickling does not"),
+    (frozenset({f"{_RANDOM}__bit_generator_ctor"}), _is_given_a_class, "a bit generator that is none"),
+    (
+        frozenset({f"{_RANDOM}__generator_ctor", f"{_RANDOM}__randomstate_ctor"}),
+        _is_given_a_generator,
+        "a random generator of what is none",
+    ),
+    (
+        frozenset({"numpy.ma.core._mareconstruct"}),
+        _is_given_a_masked_array,
+        "a masked array of what is none",
+    ),
+    (frozenset({_TREE}), _is_given_outputs, "a tree of more outputs than it has classes for"),
     (STRING_DTYPES, _is_plain, "a dtype of texts in a way that pickling does not"),
 )
 """What is called, what must hold of its arguments, and what it asks for if that does not."""

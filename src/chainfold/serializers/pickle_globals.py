@@ -15,11 +15,9 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from chainfold.serializers.pickle_bounds import Tuples, check_call, check_state, dtype_of
+from chainfold.serializers.pickle_bounds import ARRAY_WRAPPER, Tuples, check_call, check_state, dtype_of
 from chainfold.serializers.pickle_symbols import Symbol, check_keys, modern, name_of
 
-_ARRAY_WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
-"""Behind its state joblib's own form has the array's bytes, or a pickle of it if it holds objects."""
 _PICKLE: Final = b"\x80"
 _RECONSTRUCTOR: Final = "copyreg._reconstructor"
 _UFUNC: Final = frozenset({"numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"})
@@ -99,7 +97,7 @@ def load_held(data: bytes, named: Globals) -> Any:
     Raises:
         Exception: Of any class, if it cannot be loaded, or asks for anything else.
     """
-    if _ARRAY_WRAPPER in named.called | named.made:
+    if ARRAY_WRAPPER in named.called | named.made:
         from chainfold.serializers.joblib_held import load_arrays  # noqa: PLC0415 - joblib, for its own form only
 
         return load_arrays(data, named.arrays, Held(io.BytesIO(), frozenset(named.all())))
@@ -212,6 +210,8 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
         args = self.stack.pop()
         if args:
             self.fed.add(name_of(self.stack[-1]))
+            if self.is_strict:
+                check_call(name_of(self.stack[-1]), args)
         self.stack[-1] = self.note(self.made, self.stack[-1], args)
 
     def load_newobj_ex(self) -> None:
@@ -236,7 +236,7 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
         if not isinstance(made, Symbol):
             raise ValueError("it gives a state to what is no object")  # noqa: TRY004 - about bytes
         self.fill(made, state)
-        if name_of(made.target) == _ARRAY_WRAPPER:
+        if name_of(made.target) == ARRAY_WRAPPER:
             self._pass_array(state)
 
     def fill(self, made: Symbol, state: Any) -> None:
@@ -247,6 +247,8 @@ class _Reader(_Unpickler):  # type: ignore[misc] # its stubs leave it out
             check_state(made, state)
         name = name_of(made.target)
         self.filled.add(name)
+        if name in self.called and isinstance(made.args, tuple) and made.args and name_of(made.args[0]):
+            self.filled.add(name_of(made.args[0]))  # the class that a function makes an object of
         slots = state[1] if isinstance(state, tuple) and len(state) == 2 else None  # noqa: PLR2004 - as pickle has it
         for each in (state[0] if slots is not None else state, slots):
             if isinstance(each, dict):
