@@ -18,6 +18,7 @@ KINDS = (
     "single",
     "folds",
     "branches",
+    "nested_branches",
     "variants",
     "stacking",
     "stacked_branches",

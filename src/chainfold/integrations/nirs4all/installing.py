@@ -21,7 +21,7 @@ _NO: Final = ("", "0", "false", "no", "off")
 _RECORDS: Final = dict.fromkeys(("ArtifactRecord", "ArtifactType", "MetaModelConfig"), "chainfold.records")
 _CHAINS: Final = {
     "OperatorChain": "chainfold.chain",
-    "OperatorNode": "chainfold.chain",
+    "OperatorNode": f"{_HERE}.chains",
     "compute_chain_hash": "chainfold.chain",
     "generate_artifact_id_v3": "chainfold.artifact_ids",
     "is_v3_artifact_id": "chainfold.artifact_ids",

@@ -6,6 +6,7 @@ from typing import Any
 from chainfold.chain import OperatorChain
 from chainfold.commands.items import items_of
 from chainfold.errors import InvalidInputError, ManifestError, NotFoundError
+from chainfold.integrations.nirs4all.chains import shown
 from chainfold.lookups import matching, path_of
 from chainfold.records import ArtifactRecord, Fold
 
@@ -69,7 +70,7 @@ class Listing:
     ) -> ArtifactRecord | None:
         """The first record with a name that a user gave; None if there is none."""
         found = self.get_artifacts_by_chain_filter(step_index, branch_path, None, fold_id)
-        return next((record for record in found if record.custom_name == custom_name), None)
+        return next((record for record in found if record.custom_name == shown(custom_name)), None)
 
     def has_binaries_for_step(
         self,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from chainfold import registry
+from chainfold.integrations.nirs4all.chains import shown
 from chainfold.integrations.nirs4all.formats import offer_format
 from chainfold.integrations.nirs4all.installing import allowed, install, nirs4all_version
 from chainfold.records import ArtifactRecord
@@ -42,6 +43,14 @@ class ArtifactRegistry(registry.ArtifactRegistry):
         install()
         super().__setstate__(state)
 
+    def register(self, *args: Any, **options: Any) -> ArtifactRecord:
+        """As `chainfold.ArtifactRegistry.register`; a name that cannot be printed is no reason to fail."""
+        return super().register(*args, **_named(options))
+
+    def register_with_chain(self, *args: Any, **options: Any) -> ArtifactRecord:
+        """As `chainfold.ArtifactRegistry.register_with_chain`; see `register`."""
+        return super().register_with_chain(*args, **_named(options))
+
     def load_artifact(self, record: ArtifactRecord) -> Any:
         """The object that was registered, also in a format that nirs4all alone reads back."""
         offer_format(record.format)
@@ -56,3 +65,7 @@ class ArtifactRegistry(registry.ArtifactRegistry):
 
     def _tell_manager(self, rows: list[int]) -> None:
         """Nothing: see above."""
+
+
+def _named(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: shown(value) if key == "custom_name" else value for key, value in options.items()}
