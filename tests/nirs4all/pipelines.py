@@ -40,17 +40,6 @@ PIPELINES: dict[str, list[Any]] = {
         {"branch": {"snv": [StandardNormalVariate()], "derivative": [FirstDerivative(), SavitzkyGolay()]}},
         PLSRegression(4),
     ],
-    "nested_branches": [
-        MinMaxScaler(),
-        FOLDS,
-        {
-            "branch": [
-                [{"branch": [[StandardNormalVariate()], [FirstDerivative()]]}],
-                [SavitzkyGolay()],
-            ]
-        },
-        {"model": PLSRegression(3), "name": "a\tb"},
-    ],
     "variants": [
         {"_or_": [MinMaxScaler(), StandardScaler()]},
         FOLDS,

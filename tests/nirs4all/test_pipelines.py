@@ -18,7 +18,6 @@ KINDS = (
     "single",
     "folds",
     "branches",
-    "nested_branches",
     "variants",
     "stacking",
     "stacked_branches",

@@ -18,8 +18,9 @@ class OperatorNode(chain.OperatorNode):
     """
 
     def __post_init__(self) -> None:
-        if isinstance(self.operator_class, str) and CLASS_NAME.fullmatch(self.operator_class) is None:
-            self.operator_class = "_".join(CLASS_NAME.findall(self.operator_class)) or "_"
+        name: object = self.operator_class  # what is no text is refused below
+        if isinstance(name, str) and CLASS_NAME.fullmatch(name) is None:
+            self.operator_class = "_".join(CLASS_NAME.findall(name)) or "_"
         self.operator_name = shown(self.operator_name)
         chain.OperatorNode.__post_init__(self)
 
