@@ -140,6 +140,19 @@ def test_what_has_no_form_is_refused(value: Any) -> None:
         written({"held": [value]}, f"{__name__}:Slotted", f"{__name__}:Reduced")
 
 
+@pytest.mark.parametrize("base", [LabelEncoder, Fraction, object])
+def test_what_is_written_can_be_read(base: type) -> None:
+    """The writer takes what inherits from its base, as the reader does."""
+    writer = Writer(ENCODER.__eq__, base=base)
+    value = LabelEncoder().fit(["b", "a"])
+    if isinstance(value, base):
+        document = writer.document(value)
+        assert type(Reader(writer.files, ENCODER.__eq__, base=base).document(document)) is LabelEncoder
+    else:
+        with pytest.raises(TypeError, match="has no form here"):
+            writer.document(value)
+
+
 @pytest.mark.parametrize(
     "document",
     [

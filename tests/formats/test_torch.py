@@ -2,6 +2,7 @@
 
 import os
 import struct
+import uuid
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
@@ -201,6 +202,56 @@ def test_an_ordered_dict_in_a_module_keeps_its_attributes() -> None:
     done = serialize(module)
     assert done.format == "pickle"
     assert vars(deserialize(done.data, done.format).best) == vars(module.best)
+
+
+class Config:
+    """No module: plain data with a class."""
+
+    def __init__(self) -> None:
+        self.width = 3
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Config and vars(other) == vars(self)
+
+    __hash__ = None  # type: ignore[assignment] # it can change
+
+
+@pytest.mark.parametrize("held", [Config(), [Config()], {"a": Config()}, uuid.UUID(int=7)], ids=repr)
+def test_a_module_with_an_object_is_one_that_can_be_loaded(held: Any) -> None:
+    """Such an object was once written into a form whose reader makes modules only."""
+    module = Own()
+    module.config = held
+    with pytest.raises(SerializationError, match="has no form here"):
+        serialize(module, "torch_module")
+    done = serialize(module)
+    assert done.format == "pickle"
+    assert deserialize(done.data, done.format).config == held
+
+
+def test_a_module_with_its_optimizer_is_one_that_can_be_loaded() -> None:
+    module = nn.Linear(4, 2)
+    module.optimizer = torch.optim.Adam(module.parameters())
+    module(X).sum().backward()
+    module.optimizer.step()
+    done = serialize(module)
+    again = deserialize(done.data, done.format)
+    assert torch.equal(again(X), module(X))
+    assert again.optimizer.param_groups[0]["params"][0] is again.weight
+
+
+class Forgetful(nn.Module):  # type: ignore[misc] # likewise
+    """Its state lacks what setting it asks for."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "width"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state | {"width": state["width"]})
+
+
+def test_a_module_that_cannot_be_made_again_is_refused() -> None:
+    with pytest.raises(SerializationError, match="width"):
+        serialize(Forgetful(), "torch_module")
 
 
 def hooked() -> nn.Module:

@@ -44,6 +44,7 @@ class Writer:
 
     Args:
         is_allowed: Whether objects of a class, given as `module:Class`, may be taken apart.
+        base: What each such class must inherit from. Give both to the reader too: what is written can be read.
         special: Called with each value of a class that is not plain data and its path (names from the root);
             returns its form, or None if it has none to offer.
         split: Called with the state of an object (what `__getstate__` gives), to put parts into files.
@@ -53,12 +54,14 @@ class Writer:
         self,
         is_allowed: Callable[[str], bool],
         *,
+        base: type = object,
         special: Callable[[Any, str], Any] | None = None,
         split: Callable[[Any], Any] | None = None,
     ) -> None:
         self.files: dict[str, bytes] = {}
         """Names and contents of the files, in the order in which they were met."""
         self._is_allowed = is_allowed
+        self._base = base
         self._special = special
         self._split = split
         self._repeated: set[int] = set()
@@ -171,7 +174,8 @@ class Writer:
         if number is None:
             cls = type(value)
             name = f"{module_of(cls)}:{cls.__qualname__}"
-            if not self._is_allowed(name) or found(name) is not cls or _is_special(cls):
+            is_allowed = self._is_allowed(name) and issubclass(cls, self._base)
+            if not is_allowed or found(name) is not cls or _is_special(cls):
                 raise TypeError(f"{type_name(value)} has no form here")
             number = self._numbers[id(value)] = len(self._objects)
             self._kept.append(value)

@@ -41,7 +41,8 @@ class TorchSerializer:
 
     What `pickle` would keep of a module is kept, and nothing else is accepted: hooks that cannot be imported,
     script modules, parametrisations, tensors that share memory without being one and attributes of other
-    classes are refused.
+    classes (a configuration, an optimizer) are refused. The module is made anew from its document, with the
+    tensors that are at hand, before it is accepted.
 
     Deterministic: equal modules give equal bytes, in every process; torch numbers hooks as it meets them.
 
@@ -77,12 +78,19 @@ class TorchSerializer:
         torch = require(_LIBRARY, _INSTALL)
         safetensors = require("safetensors.torch", _INSTALL)
         tensors = _Tensors(torch)
-        writer = Writer(self._is_allowed, special=lambda value, path: self._form(value, path, tensors))
+        writer = Writer(
+            self._is_allowed,
+            base=torch.nn.Module,
+            special=lambda value, path: self._form(value, path, tensors),
+        )
         document = writer.document(_apart(obj))
         if writer.files:
             raise TypeError("arrays of numpy in a module have no form here")
         tensors.check_memory()
         content = {name: tensor.detach() for name, tensor in sorted(tensors.named.items())}
+        again = self._read(document, {name: tensor.detach() for name, tensor in content.items()}, torch)
+        if type(again) is not type(obj):
+            raise TypeError(f"{self.name} does not give this {type_name(obj)} back as it is")
         return bytes(safetensors.save(content, {_KEY: document.decode()}))
 
     def loads(self, data: bytes) -> Any:
@@ -96,6 +104,10 @@ class TorchSerializer:
         contents = safetensors.load(data)  # checks every size against the file's
         size = int.from_bytes(data[:_SIZE_BYTES], "little")
         header = msgspec.json.decode(data[_SIZE_BYTES : _SIZE_BYTES + size])
+        return self._read(header["__metadata__"][_KEY].encode(), contents, torch)
+
+    def _read(self, document: bytes, contents: dict[str, Any], torch: Any) -> Any:
+        """What a document tells of; its tensors are those given."""
         made: dict[str, Any] = {}
 
         def special(kind: str, content: Any) -> Any:
@@ -114,7 +126,7 @@ class TorchSerializer:
                 _check_weights(state)
 
         reader = Reader({}, self._is_allowed, base=torch.nn.Module, special=special, join=check)
-        return _together(reader.document(header["__metadata__"][_KEY].encode()))
+        return _together(reader.document(document))
 
     def _is_allowed(self, name: str) -> bool:
         module = name.partition(":")[0]
