@@ -19,8 +19,67 @@ X: Final = np.linspace(-1, 1, 48, dtype=np.float32).reshape(12, 4)
 Y: Final = X.sum(axis=1)
 
 
+class Unknown(keras.Model):  # type: ignore[misc] # keras has no types
+    """A model of a class that Keras does not know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(3)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+
+class Wrapped:
+    """An estimator of one's own around a model of Keras."""
+
+    def __init__(self, model: Any) -> None:
+        self.model_ = model
+
+    def fit(self) -> None:
+        pass
+
+    def predict(self, x: Any) -> Any:
+        return self.model_.predict(x, verbose=0)
+
+
 @keras.saving.register_keras_serializable("tests")
-class Doubling(keras.layers.Layer):  # type: ignore[misc] # keras has no types
+class Shifting(keras.layers.Layer):  # type: ignore[misc] # likewise
+    """A layer with state that Keras is not told of."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.shift = 0.0
+
+    def call(self, x: Any) -> Any:
+        return x + self.shift
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(super().get_config())
+
+
+@keras.saving.register_keras_serializable("tests")
+class Drawing(keras.layers.Layer):  # type: ignore[misc] # likewise
+    """A layer whose output is another each time."""
+
+    def call(self, x: Any) -> Any:
+        return x + keras.random.normal(keras.ops.shape(x))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Counting(keras.layers.Layer):  # type: ignore[misc] # likewise
+    """A layer that counts its calls in a weight."""
+
+    def build(self, _: Any) -> None:
+        self.count = self.add_weight(initializer="zeros", trainable=False)
+
+    def call(self, x: Any) -> Any:
+        self.count.assign(self.count + 1)
+        return x + self.count
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubling(keras.layers.Layer):  # type: ignore[misc] # likewise
     """A layer of one's own that Keras knows."""
 
     def call(self, x: Any) -> Any:
@@ -85,6 +144,77 @@ def test_a_lambda_in_a_file_does_not_run(tmp_path: Path) -> None:
     model.save(path)
     with pytest.raises(SerializationError):
         deserialize(path.read_bytes(), "keras")
+
+
+@pytest.mark.parametrize("hint", [None, "joblib", "pickle", "cloudpickle"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_class_that_keras_does_not_know_is_refused(hint: str | None, wrapped: bool) -> None:  # noqa: FBT001 - given
+    """Its pickles were acknowledged, and not even the same process could load them."""
+    model = Unknown()
+    model(X)
+    with pytest.raises(SerializationError, match="register_keras_serializable") as caught:
+        serialize(Wrapped(model) if wrapped else model, hint)
+    assert "can hold it" not in str(caught.value)
+
+
+def test_a_model_in_an_estimator_of_one_s_own_comes_back() -> None:
+    done = serialize(Wrapped(dense(trained=True)))
+    assert predicted_by(deserialize(done.data, done.format)) == predicted_by(Wrapped(dense(trained=True)))
+
+
+def predicted_by(estimator: Any) -> bytes:
+    return bytes(estimator.predict(X).tobytes())
+
+
+def shifted(shift: float, *, functional: bool = False) -> Any:
+    layer = Shifting()
+    start = keras.Input((4,), name="rows")
+    model = keras.Model({"rows": start}, {"out": layer(start)}) if functional else keras.Sequential([layer])
+    if not functional:
+        model(X)
+    layer.shift = shift
+    return model
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize("hint", [None, "keras", "joblib"])
+def test_a_model_that_would_predict_something_else_is_refused(hint: str | None, functional: bool) -> None:  # noqa: FBT001 - given
+    """Keras keeps its configuration and weights, and this layer has something besides."""
+    assert serialize(shifted(0.0, functional=functional), hint).data
+    with pytest.raises(SerializationError, match="predicts something else"):
+        serialize(shifted(5.0, functional=functional), hint)
+
+
+def test_predictions_are_tried_without_a_trace() -> None:
+    """Weights that a call changes are as before, and what is drawn anew each time is no difference."""
+    model = keras.Sequential([keras.layers.Input((4,)), Counting(), keras.layers.Dropout(0.5), Drawing()])
+    before = [each.copy() for each in model.get_weights()]
+    assert serialize(model).format == "keras"
+    assert [each.tolist() for each in model.get_weights()] == [each.tolist() for each in before]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [keras.Input((None, 4))],
+        [keras.Input((3,), dtype="int32"), keras.Input((2, 2))],
+        [keras.Input((2,), batch_size=3, dtype="bool")],
+    ],
+    ids=lambda inputs: f"{len(inputs)}-{inputs[0].dtype}",
+)
+def test_inputs_of_all_kinds_are_tried(inputs: list[Any]) -> None:
+    """Of each kind a model is tried: one that loses its shift is told."""
+    for shift in (0.0, 5.0):
+        layer = Shifting()
+        flat = [keras.layers.Flatten()(keras.ops.cast(each, "float32")) for each in inputs]
+        joined = keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
+        model = keras.Model(inputs, layer(joined))
+        layer.shift = shift
+        if shift:
+            with pytest.raises(SerializationError, match="predicts something else"):
+                serialize(model)
+        else:
+            assert serialize(model).format == "keras"
 
 
 @pytest.mark.parametrize("module", ["os", "subprocess", "builtins"])

@@ -169,6 +169,36 @@ def test_tensors(tensor: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "dtype",
+    ["float8_e4m3fn", "float8_e5m2", "uint16", "uint32", "uint64", "complex64", "complex128", "bool"],
+)
+@pytest.mark.parametrize("hint", [None, "pickle"])
+def test_dtypes_of_all_kinds_come_back_or_are_refused(dtype: str, hint: str | None) -> None:
+    """torch pickles tensors that it cannot unpickle: these were acknowledged, and lost."""
+    module = nn.Module()
+    module.register_buffer("scale", torch.arange(3).to(getattr(torch, dtype)))
+    objects: list[Any] = [module, [module], module.scale, {"scale": module.scale, "step": 1}]
+    for obj in objects:
+        try:
+            done = serialize(obj, hint)
+        except SerializationError as error:
+            assert "torch.save" in str(error)  # noqa: PT017 - it need not fail
+            continue
+        again = deserialize(done.data, done.format)
+        assert type(again) is type(obj)
+        if obj is module:
+            assert again.scale.dtype is module.scale.dtype
+            assert torch.equal(again.scale.view(torch.uint8), module.scale.view(torch.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "uint16", "uint32", "complex64"])
+def test_dtypes_that_safetensors_holds(dtype: str) -> None:
+    module = nn.Module()
+    module.register_buffer("scale", torch.arange(3).to(getattr(torch, dtype)))
+    assert came_back(module, "torch").scale.dtype is module.scale.dtype
+
+
+@pytest.mark.parametrize(
     "obj",
     [
         {},

@@ -21,6 +21,7 @@ from chainfold.serializers.protocol import (
     describe,
     type_name,
 )
+from chainfold.serializers.reading_back import UnreadableError, check_readable
 
 _NUMPY, _JOBLIB, _PICKLE, _CLOUDPICKLE = (
     NumpySerializer(),
@@ -78,7 +79,7 @@ def serialize(obj: Any, format_hint: str | None = None) -> Serialized:
 
     Without a hint: the first plug-in that accepts it, then npy, its library's own format where that gives it
     back as it is, joblib or pickle by its class; cloudpickle when that fails or when the bytes could be
-    loaded by this script only.
+    loaded by this script only. A pickle of an object of a library that has a format is read back first.
 
     Args:
         obj: Anything.
@@ -167,20 +168,33 @@ def _chosen(obj: Any) -> tuple[Serializer, bytes, list[str]]:
             return own, *_bytes(own, obj)
         except Exception:  # noqa: BLE001, S112 - it cannot hold this one, or is not installed: pickle can
             continue
+    return _pickled(obj)
+
+
+def _pickled(obj: Any) -> tuple[Serializer, bytes, list[str]]:
     preferred = _JOBLIB if _JOBLIB.accepts(obj) else _PICKLE
     try:
         data, names = preferred.noted(obj)
     except MissingLibraryError:
         raise
     except Exception:  # noqa: BLE001 - if cloudpickle fails as well, its reason is the one to tell
-        return _CLOUDPICKLE, *_CLOUDPICKLE.noted(obj)
-    return (_CLOUDPICKLE, *_by_value(obj)) if refers_to_main(data) else (preferred, data, names)
+        return _CLOUDPICKLE, *_bytes(_CLOUDPICKLE, obj)
+    if refers_to_main(data):
+        return _CLOUDPICKLE, *_by_value(obj)
+    try:
+        check_readable(obj, preferred, data, names)
+    except UnreadableError as error:
+        try:
+            return _CLOUDPICKLE, *_bytes(_CLOUDPICKLE, obj)
+        except Exception:  # noqa: BLE001 - the first reason is the one to tell
+            raise error from error.__cause__
+    return preferred, data, names
 
 
 def _by_value(obj: Any) -> tuple[bytes, list[str]]:
     try:
-        return _CLOUDPICKLE.noted(obj)
-    except MissingLibraryError:
+        return _bytes(_CLOUDPICKLE, obj)
+    except (MissingLibraryError, UnreadableError):
         raise
     except Exception as error:
         raise ValueError(
@@ -206,11 +220,13 @@ def _accepted(plugin: Serializer, obj: Any) -> bool:
 def _bytes(serializer: Serializer, obj: Any) -> tuple[bytes, list[str]]:
     """The object as bytes, and what they refer to, if they are a pickle."""
     if isinstance(serializer, JoblibSerializer | PickleSerializer | CloudpickleSerializer):
-        return serializer.noted(obj)
-    data: Any = serializer.dumps(obj)
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data), []
-    raise TypeError(f"the serializer {serializer.name!r} made {type_name(data)}, not bytes")
+        data, names = serializer.noted(obj)
+        check_readable(obj, serializer, data, names)
+        return data, names
+    made: Any = serializer.dumps(obj)
+    if isinstance(made, bytes | bytearray | memoryview):
+        return bytes(made), []
+    raise TypeError(f"the serializer {serializer.name!r} made {type_name(made)}, not bytes")
 
 
 def _find(name: str) -> Serializer | None:
@@ -243,7 +259,7 @@ def _suggestion(serializer: Serializer, obj: Any, error: Exception) -> str:
     if serializer is _CLOUDPICKLE or isinstance(error, MissingLibraryError | MemoryError):
         return ""
     try:
-        _CLOUDPICKLE.dumps(obj)
+        _bytes(_CLOUDPICKLE, obj)
     except Exception:  # noqa: BLE001 - then there is nothing to suggest
         return ""
     return "; format_hint='cloudpickle' can hold it"

@@ -46,3 +46,8 @@ def own_formats(obj: Any) -> Iterator[Serializer]:
             for serializer in _BY_LIBRARY[library]:
                 if serializer.accepts(obj):
                     yield serializer
+
+
+def is_of_library(obj: Any) -> bool:
+    """Whether an object's class or one of its ancestors is from a library that has a format of its own."""
+    return any(module_of(cls).partition(".")[0] in _BY_LIBRARY for cls in type(obj).__mro__)

@@ -44,7 +44,7 @@ class Writer:
 
     Args:
         is_allowed: Whether objects of a class, given as `module:Class`, may be taken apart.
-        base: What each such class must inherit from. Give both to the reader too: what is written can be read.
+        base: What each such class must inherit from. The reader is to be given the same two.
         special: Called with each value of a class that is not plain data and its path (names from the root);
             returns its form, or None if it has none to offer.
         split: Called with the state of an object (what `__getstate__` gives), to put parts into files.

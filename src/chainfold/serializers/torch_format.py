@@ -4,6 +4,7 @@
 hyperparameters, which tensors are parameters, what is tied to what) is JSON in the file's metadata.
 """
 
+import functools
 from collections import OrderedDict
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
@@ -28,10 +29,6 @@ _ALONE: Final = "tensor"
 _HOLDERS: Final = frozenset({"_parameters", "_buffers", "_modules"})
 """The dicts of a module: they are not in the names of its state dict."""
 _SIZE_BYTES: Final = 8
-_DTYPES: Final = frozenset(
-    {"bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"}
-)
-"""What every version of safetensors takes."""
 
 
 class TorchSerializer:
@@ -264,11 +261,23 @@ def _is_module(cls: type) -> bool:
     return cls.__name__ == "Module" and module_of(cls) == "torch.nn.modules.module"
 
 
+@functools.cache
+def _is_held(dtype: Any) -> bool:
+    """Whether safetensors gives back tensors of a dtype: which ones depends on its version and torch's."""
+    torch = require(_LIBRARY, _INSTALL)
+    safetensors = require("safetensors.torch", _INSTALL)
+    try:
+        again = safetensors.load(safetensors.save({"": torch.zeros(2, dtype=dtype)}))[""]
+    except Exception:  # noqa: BLE001 - of any class, by the version
+        return False
+    return bool(again.dtype == dtype)
+
+
 def _is_plain(tensor: Any, torch: Any) -> bool:
     """Whether dtype, shape, values and `requires_grad` are all there is to the tensor."""
     return (
         tensor.layout is torch.strided
-        and str(tensor.dtype).removeprefix("torch.") in _DTYPES
+        and _is_held(tensor.dtype)
         and tensor.device.type == "cpu"
         and tensor.is_leaf
         and tensor.is_contiguous()
