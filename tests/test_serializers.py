@@ -1,6 +1,7 @@
 """What is loaded is what was serialised, in the format that the record names and in no other."""
 
 import io
+import math
 import pickle
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, Never
+from typing import Any, Final, Never
 
 import cloudpickle
 import joblib
@@ -86,6 +87,71 @@ def test_arrays_come_back_as_they_were(array: Array, order: Any, turned: bool) -
     assert again.flags.writeable
     assert again.flags.owndata or again.base is not None
     assert serialize(again).data == done.data
+
+
+@st.composite
+def dtypes_with_gaps(draw: st.DrawFn, depth: int = 2) -> np.dtype[Any]:
+    """Fields one after the other, with bytes between and behind them that belong to none."""
+    inner: st.SearchStrategy[Any] = st.sampled_from(
+        ["i1", "<f8", ">i4", "S3", ("<i2", (2,)), ">c16", "g"]
+    ).map(np.dtype)
+    if depth > 1:
+        inner |= dtypes_with_gaps(depth - 1)
+        inner |= dtypes_with_gaps(depth - 1).map(lambda dtype: np.dtype((dtype, (2,))))
+    offsets, end, formats = [], 0, draw(st.lists(inner, min_size=1, max_size=3))
+    for field in formats:
+        offsets.append(end + draw(st.integers(0, 9)))
+        end = offsets[-1] + field.itemsize
+    names = [f"f{number}" for number in range(len(formats))]
+    size = end + draw(st.integers(0, 9))
+    fields: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": size}
+    made: np.dtype[Any] = np.dtype(fields)
+    return made
+
+
+def filled(dtype: np.dtype[Any], number: int) -> Any:
+    """A value of a dtype, as Python has it: numpy writes it field by field."""
+    if dtype.subdtype is not None:
+        return [filled(dtype.base, number + each) for each in range(dtype.shape[0])]
+    if dtype.names is None:
+        return str(number).encode() if dtype.kind == "S" else number
+    return tuple(filled(dtype[name], number + 7) for name in dtype.names)
+
+
+@given(dtypes_with_gaps(), array_shapes(min_dims=0, max_dims=2, max_side=3), st.sampled_from("CF"))
+def test_equal_arrays_are_equal_bytes_whatever_lies_between_fields(
+    dtype: np.dtype[Any], shape: tuple[int, ...], order: Any
+) -> None:
+    made = []
+    for memory in (b"\0", b"\xa5"):
+        room = bytearray(memory * (dtype.itemsize * math.prod(shape)))
+        array = np.ndarray(shape, dtype, room, order=order)
+        for place in np.ndindex(shape):
+            array[place] = filled(dtype, sum(place))
+        made.append(array)
+    one, other = map(serialize, made)
+    assert one.format == "numpy_npy"
+    assert one.data == other.data
+    again = deserialize(one.data, one.format)
+    assert again.dtype == dtype
+    assert (again == made[1]).all()
+    assert again.flags.f_contiguous == made[1].flags.f_contiguous
+    assert serialize(again).data == one.data
+
+
+@pytest.mark.skipif(np.finfo("g").nmant != 63, reason="only x87's long double has unused bytes")
+@pytest.mark.parametrize("dtype", ["g", ">g", "G"])
+def test_equal_long_doubles_are_equal_bytes(dtype: str) -> None:
+    """x87 leaves six bytes of sixteen as they were."""
+    made = []
+    for memory in (0, 0xFF):
+        array = np.array([1.5, -2.0], dtype)
+        parts = array.view(np.uint8).reshape(-1, np.dtype("g").itemsize)
+        parts[:, slice(-10) if dtype == ">g" else slice(10, None)] = memory
+        made.append(array)
+    assert made[0].tobytes() != made[1].tobytes()
+    assert serialize(made[0]).data == serialize(made[1]).data
+    assert came_back(made[1]).tolist() == [1.5, -2.0]
 
 
 @pytest.mark.parametrize(
@@ -529,7 +595,22 @@ def npy_of_objects() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("data", [pickle.dumps(Bomb()), npy_of_objects(), b"", b"\x93NUMPY", b"PK\x03\x04"])
+def npy_with_header(text: bytes) -> bytes:
+    return b"\x93NUMPY\x03\x00" + len(text).to_bytes(4, "little") + text
+
+
+NO_NPY: Final = [
+    pickle.dumps(Bomb()),
+    npy_of_objects(),
+    b"",
+    b"\x93NUMPY",
+    b"PK\x03\x04",
+    npy_with_header(b"-" * 60_000 + b"1"),  # Python's parser calls this a want of memory
+    npy_with_header(b"[" * 60_000),
+]
+
+
+@pytest.mark.parametrize("data", NO_NPY, ids=range(len(NO_NPY)))
 def test_failing_npy_is_never_unpickled(data: bytes) -> None:
     with pytest.raises(SerializationError, match="numpy_npy") as failure:
         deserialize(data, "numpy_npy")

@@ -10,9 +10,15 @@ from chainfold.serializers.protocol import NotOfThisFormatError, describe, modul
 _UTF8_VERSION: Final = 3
 """From this version of npy on the header is UTF-8."""
 
+_EXTENDED_BITS: Final = 63
+"""The bits of a fraction in `longdouble` where it is x87's, of 10 bytes with nothing in the others."""
+_EXTENDED_BYTES: Final = 10
+
 
 class NumpySerializer:
     """Exactly `numpy.ndarray`, of every dtype that npy gives back as it was.
+
+    Equal arrays give equal bytes: what memory held between fields is written as zeros.
 
     Shape, Fortran order, byte order and field names come back; a view's strides and the read-only flag
     do not. Subclasses (`matrix`, `MaskedArray`, `memmap`), arrays of objects and dtypes with metadata,
@@ -37,6 +43,7 @@ class NumpySerializer:
         if obstacle:
             raise TypeError(obstacle)
         npy = require("numpy", "numpy").lib.format
+        obj = _with_zeros_in_gaps(obj)
         buffer = io.BytesIO()
         # Version 3 takes long headers and field names in any script; without fields none is needed.
         npy.write_array(
@@ -99,6 +106,52 @@ def _survives(dtype: Any, npy: Any) -> bool:
         return False
 
 
+def _with_zeros_in_gaps(array: Any) -> Any:
+    """The array, or if elements have bytes that are no part of their value, a copy with zeros there."""
+    if not _has_gaps(array.dtype):
+        return array
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    copied = sys.modules["numpy"].zeros(array.shape, array.dtype, order)
+    _copy(array, copied)
+    return copied
+
+
+def _has_gaps(dtype: Any) -> bool:
+    if dtype.subdtype is not None:
+        return _has_gaps(dtype.base)
+    if dtype.names is None:
+        return bool(_unused(dtype))
+    fields = [field[0] for field in dtype.fields.values()]
+    return dtype.itemsize > sum(field.itemsize for field in fields) or any(map(_has_gaps, fields))
+
+
+def _copy(array: Any, into: Any) -> None:
+    """The values of an array into another, field by field: numpy would copy what is between them, too."""
+    if array.dtype.names is not None:
+        for name in array.dtype.names:
+            _copy(array[name], into[name])
+        return
+    into[...] = array
+    for begins, length in _unused(array.dtype):
+        side = {
+            "names": ["it"],
+            "formats": [f"V{length}"],
+            "offsets": [begins],
+            "itemsize": array.dtype.itemsize,
+        }
+        into.view(side)["it"] = bytes(length)
+
+
+def _unused(dtype: Any) -> list[tuple[int, int]]:
+    """Where in a number bytes begin that are no part of its value, and how many: in x87's `longdouble`."""
+    if dtype.char not in "gG" or sys.modules["numpy"].finfo(dtype).nmant != _EXTENDED_BITS:
+        return []
+    numbers = 1 if dtype.char == "g" else 2
+    width = dtype.itemsize // numbers
+    first = _EXTENDED_BYTES if dtype.isnative else 0
+    return [(each * width + first, width - _EXTENDED_BYTES) for each in range(numbers)]
+
+
 def _check_size(data: bytes, npy: Any) -> None:
     """Nothing, if the bytes are as many as the header says.
 
@@ -110,9 +163,11 @@ def _check_size(data: bytes, npy: Any) -> None:
     major = npy.read_magic(io.BytesIO(data))[0]
     start = npy.MAGIC_LEN + (2 if major == 1 else 4)
     end = start + int.from_bytes(data[npy.MAGIC_LEN : start], "little")
-    header = ast.literal_eval(
-        data[start:end].decode("utf-8" if major >= _UTF8_VERSION else "latin-1").strip()
-    )
+    text = data[start:end].decode("utf-8" if major >= _UTF8_VERSION else "latin-1").strip()
+    try:
+        header = ast.literal_eval(text)
+    except MemoryError as error:  # what Python's parser calls a nesting that is too deep for it
+        raise ValueError("its header is nested too deeply") from error
     if not isinstance(header, dict):
         raise ValueError("its header is no dict")  # noqa: TRY004 - the bytes are wrong
     expected = npy.descr_to_dtype(header["descr"]).itemsize
