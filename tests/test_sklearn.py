@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingRegressor, RandomForestRegressor, StackingRegressor
 from sklearn.feature_extraction.text import CountVectorizer
@@ -152,6 +153,36 @@ def test_inner_trees_are_no_parts() -> None:
     assert len(parts(BaggingRegressor(Ridge(), 3).fit(X, Y))) == 1
 
 
+class Twice(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn ships no types
+    """Makes what it fits itself."""
+
+    def fit(self, x: Any, y: Any) -> Any:
+        self.models_ = {"one": Ridge().fit(x, y), "other": [Ridge(2.0).fit(x, y)]}
+        return self
+
+    def predict(self, x: Any) -> Any:
+        return self.models_["one"].predict(x) + self.models_["other"][0].predict(x)
+
+
+class TwiceMeta(MetaEstimatorMixin, Twice):  # type: ignore[misc] # likewise
+    """Says that it is a meta-estimator."""
+
+
+class TwiceGiven(Twice):
+    """Is given an estimator."""
+
+    def __init__(self, estimator: Any = None) -> None:
+        self.estimator = estimator
+
+
+@pytest.mark.parametrize(("own", "count"), [(Twice(), 1), (TwiceMeta(), 3), (TwiceGiven(Ridge()), 3)])
+def test_estimators_of_one_s_own(registry: ArtifactRegistry, own: Any, count: int) -> None:
+    """As docs/sklearn.md has it: of parts, if they say or show that they are meta-estimators."""
+    record = register_fitted(registry, own.fit(X, Y))
+    assert len(list(registry.get_all_records())) == count
+    np.testing.assert_array_equal(load_fitted(registry, record.artifact_id).predict(X), own.predict(X))
+
+
 def _in_worker(registry: ArtifactRegistry, fold: int) -> str:
     fitted = make_pipeline(StandardScaler(), Ridge(fold + 1)).fit(X, Y)
     return register_fitted(registry, fitted, fold_id=fold).artifact_id
@@ -179,3 +210,22 @@ def test_equal_tables_have_one_fingerprint(table: Any) -> None:
     changed = table.copy()
     changed[-1, -1] += 1
     assert fingerprint(changed)["digest"] != digest
+
+
+LARGE = st.tuples(st.sampled_from([0, 2**53, -(2**53), 2**60, 2**62]), st.integers(-3, 3)).map(sum)
+
+
+@given(st.lists(LARGE, min_size=1, max_size=3), st.lists(LARGE, min_size=1, max_size=3))
+def test_whole_numbers_have_one_fingerprint_if_they_are_equal(one: list[int], other: list[int]) -> None:
+    """By value, also where float64 has gaps; whichever dtype holds them, and float64 too if it can."""
+    digests = []
+    for numbers in (one, other):
+        same: list[Any] = [numbers, np.array(numbers, "i8"), np.array(numbers, object), pd.Series(numbers)]
+        if all(int(float(each)) == each for each in numbers):
+            same.append(np.array(numbers, "f8"))
+        if min(numbers) >= 0:
+            same.append(np.array(numbers, "u8"))
+        same.append(sparse.csr_matrix(np.array([numbers], "i8").T))
+        (digest,) = {fingerprint(each)["digest"] for each in same}
+        digests.append(digest)
+    assert (digests[0] == digests[1]) == (one == other)

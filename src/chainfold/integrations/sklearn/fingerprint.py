@@ -20,6 +20,8 @@ from chainfold.serializers.protocol import type_name
 
 _NAMES_AT_MOST: Final = 64
 """Names of columns that are listed; of more, only their digest is kept."""
+_LARGE: Final = 2.0**53
+"""Smaller whole numbers are float64, each and all."""
 _AT_ONCE: Final = 64
 """Columns that are copied at once: a matrix in C order is read in runs, not element by element."""
 
@@ -164,7 +166,7 @@ def _numbers(column: Array) -> Array:
         if not np.array_equal(values.astype(column.dtype), column, equal_nan=True):
             raise TypeError(f"numbers of the dtype {column.dtype} are more exact than float64")
         return values
-    large = np.abs(values) > 2.0**53
+    large = np.abs(values) >= _LARGE  # the next one after it is rounded to it
     if all(int(value) == int(number) for value, number in zip(values[large], column[large], strict=True)):
         return values
     return column
