@@ -82,8 +82,18 @@ def test_hyperparameters(rows: int, columns: int, rate: float, depth: int) -> No
 
 
 def test_other_processes(tmp_path: Path) -> None:
-    """What is trained twice is never equal: CatBoost gives each model an id and a time."""
-    check_processes("tests.formats.test_catboost", tmp_path, equally_made=False)
+    """Also what is trained twice is equal: the id and the time that CatBoost gives each model are left out."""
+    check_processes("tests.formats.test_catboost", tmp_path)
+
+
+def test_metadata_of_one_s_own_are_kept() -> None:
+    model = samples()["regressor"]
+    model.get_metadata()["harvest"] = "2026"
+    kept = dict(came_back(model, "catboost").get_metadata())
+    expected = dict(model.get_metadata())
+    assert {"model_guid", "train_finish_time"} == expected.keys() - kept.keys()
+    assert kept.items() <= expected.items()
+    assert kept["harvest"] == "2026"
 
 
 def test_catboost_reads_the_trees(tmp_path: Path) -> None:

@@ -187,7 +187,8 @@ class LightGBMSerializer(BoosterSerializer):
 class CatBoostSerializer(BoosterSerializer):
     """The estimators of CatBoost; the trees in its binary form.
 
-    Predictions for evaluation sets are left out: CatBoost reads none back, from its own pickles neither.
+    Predictions for evaluation sets are left out: CatBoost reads none back, from its own pickles neither. So
+    are the id and the time that it gives each model: those trained alike are one file.
     """
 
     name = "catboost"
@@ -198,6 +199,8 @@ class CatBoostSerializer(BoosterSerializer):
     )
 
     _key, _ending = "__model", "cbm"
+    _differing: ClassVar[frozenset[str]] = frozenset({"model_guid", "train_finish_time"})
+    """What the trees' metadata say that no two trainings have in common."""
 
     def _split(self, state: Any, files: dict[str, bytes]) -> Any:
         if "_test_evals" in state:
@@ -208,6 +211,9 @@ class CatBoostSerializer(BoosterSerializer):
         """The bytes as CatBoost writes them once it has read them: its map of metadata then has one order."""
         again = require("catboost", "chainfold[catboost]").CatBoost()
         again.load_model(blob=bytes(trees))
+        metadata = again.get_metadata()
+        for key in self._differing & set(metadata):
+            del metadata[key]
         return bytes(again.__getstate__()["__model"])
 
 
