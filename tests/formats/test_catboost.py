@@ -82,7 +82,7 @@ def test_hyperparameters(rows: int, columns: int, rate: float, depth: int) -> No
 
 
 def test_other_processes(tmp_path: Path) -> None:
-    """Also what is trained twice is equal: the id and the time that CatBoost gives each model are left out."""
+    """Also what is trained twice is equal: id and time that CatBoost gives each model are left out."""
     check_processes("tests.formats.test_catboost", tmp_path)
 
 
