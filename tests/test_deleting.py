@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chainfold import ArtifactRegistry, ConflictError, DependentsError, ManifestError
+from chainfold import ArtifactRegistry, BlobNotFoundError, ConflictError, DependentsError, ManifestError
 
 
 def files(registry: ArtifactRegistry) -> set[str]:
@@ -230,3 +230,16 @@ def test_statistics(registry: ArtifactRegistry) -> None:
     past = registry.as_of(2).get_stats()
     assert (past["total_artifacts"], past["unique_files"], past["log_entries"]) == (2, 1, 2)
     assert past["total_size_bytes"] == 2 * records[0].size_bytes
+
+
+def test_nobody_is_blamed_for_what_was_removed_by_hand(registry: ArtifactRegistry) -> None:
+    """An event that took the file of equal bytes before they were registered again took nothing of that."""
+    registry.register([1], "p:x:all", "model")
+    registry.delete_pipeline_artifacts("p", delete_files=True)
+    record = registry.register([1], "q:y:all", "model")
+    assert [each.event.kind for each in registry.events(artifact="q:y:all")] == ["artifact-registered"]
+    (registry.binaries_dir / record.path).unlink()
+    for load in (lambda: registry.load("q:y:all"), lambda: registry.as_of(1).load("p:x:all")):
+        with pytest.raises(BlobNotFoundError, match="no event took it, so it was removed by hand"):
+            load()
+    registry.delete_pipeline_artifacts("q")

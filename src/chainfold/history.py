@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from chainfold.dataset import Dataset
-from chainfold.events import AnyEvent, ArtifactsDeleted, DatasetPurged, Entry
+from chainfold.events import AnyEvent, ArtifactRegistered, ArtifactsDeleted, DatasetPurged, Entry
 from chainfold.projections import NEVER
 from chainfold.records import ArtifactRecord
 
@@ -88,7 +88,7 @@ def history(data: Dataset, artifact_id: str, size: int) -> list[HistoryItem]:
 def who_took(data: Dataset, record: ArtifactRecord) -> str:
     """Which event took a record's file, in words."""
     swept = data.projections.paths.swept_at(record.path)
-    if swept is None:
+    if swept is None or _came_back(data, record, swept):
         return "no event took it, so it was removed by hand, or never there; restore it from a copy"
     entry = data.log.entry(swept)
     cause = getattr(entry.event, "cause", None)
@@ -99,6 +99,18 @@ def who_took(data: Dataset, record: ArtifactRecord) -> str:
         f"it was taken by the event {entry.event.kind!r}{f' ({reason})' if reason else ''} at position "
         f"{entry.position}, {entry.at}, by {entry.actor}"
     )
+
+
+def _came_back(data: Dataset, record: ArtifactRecord, swept: int) -> bool:
+    """Whether the same bytes were registered, and their file written, after an event took it."""
+    positions = data.projections.visibility.positions
+    for row in reversed(data.projections.digests.rows(record.content_hash)):
+        if positions[row] < swept:
+            return False
+        event = data.log.entry(positions[row]).event
+        if isinstance(event, ArtifactRegistered) and not event.imported and event.record.path == record.path:
+            return True
+    return False
 
 
 def cause_of_end(data: Dataset, row: int, size: int, deletions: Deletions | None = None) -> Entry | None:

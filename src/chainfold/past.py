@@ -272,7 +272,9 @@ class Past(Lookups):
             if ended is not None:
                 found.add(ended.position)
             found |= {visibility.positions[row], visibility.visible_from[row] - 1}
-            found |= {visibility.removed_at[row] - 1, *paths.sweeps.rows(paths.path_of(row))}
+            swept = paths.sweeps.rows(paths.path_of(row))  # earlier ones took the file of others' equal bytes
+            found |= {each for each in swept if each > visibility.positions[row]}
+            found.add(visibility.removed_at[row] - 1)
             for path in paths_of(projections.source.decoded(row).record).values():
                 found |= set(projections.erasures.index.rows(path))
         found |= self._of_aliases_to(artifact_id)
