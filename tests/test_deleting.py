@@ -239,7 +239,7 @@ def test_nobody_is_blamed_for_what_was_removed_by_hand(registry: ArtifactRegistr
     record = registry.register([1], "q:y:all", "model")
     assert [each.event.kind for each in registry.events(artifact="q:y:all")] == ["artifact-registered"]
     (registry.binaries_dir / record.path).unlink()
-    for load in (lambda: registry.load("q:y:all"), lambda: registry.as_of(1).load("p:x:all")):
+    for view, artifact_id in ((registry, "q:y:all"), (registry.as_of(1), "p:x:all")):
         with pytest.raises(BlobNotFoundError, match="no event took it, so it was removed by hand"):
-            load()
+            view.load(artifact_id)
     registry.delete_pipeline_artifacts("q")
