@@ -23,7 +23,8 @@ from chainfold.testing import strategies as own
 NUMBER = r"(?:0|[1-9][0-9]{0,17})"
 BR, SRC, SUB = rf"br={NUMBER}(?:\.{NUMBER})*", f"src={NUMBER}", f"sub={NUMBER}"
 QUALIFIERS = rf"\[(?:{BR}(?:,{SRC})?(?:,{SUB})?|{SRC}(?:,{SUB})?|{SUB})\]"
-NODE = rf"s{NUMBER}\.[^>+\[\],=\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?:{QUALIFIERS})?"
+NAME = r"[^>+\[\],=\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
+NODE = rf"s{NUMBER}\.{NAME}(?:, {NAME})*(?:{QUALIFIERS})?"
 PATH = re.compile(rf"(?:{NODE}(?:[>+]{NODE})*)?")
 # From every state of the grammar, one of these leads to its end.
 ENDINGS = ["", "s1.A", "1.A", ".A", "A", "br=0]", "src=0]", "sub=0]", "r=0]", "=0]", "0]", "]"]
@@ -108,6 +109,8 @@ class TestGrammar:
             ("s1.A[]", "expected 'br=' or 'src=' or 'sub=' at position 5"),
             ("s1.A[br=0.]", "expected a number of at most 18 digits at position 10"),
             ("s1.A b", "expected '>', '+' or the end at position 4"),
+            ("s1.A, B, ", "expected '>', '+' or the end at position 7"),
+            ("s1.A,B", "expected '>', '+' or the end at position 4"),
             ("s1.A[br=0]b", "expected '>', '+' or the end at position 10"),
             ("s1.A[br=0", "expected ']' at position 9, found the end"),
             ("s1.", "expected the name of a class at position 3"),
@@ -156,6 +159,7 @@ class TestNode:
             ({"operator_class": ""}, "operator_class"),
             ({"operator_class": None}, "operator_class"),
             *(({"operator_class": f"A{mark}B"}, "operator_class") for mark in ">+[],= "),
+            *(({"operator_class": text}, "operator_class") for text in ("A,  B", "A, ", ", A", "A, , B")),
             ({"operator_class": "A\n"}, "operator_class"),
             ({"operator_class": "A\x00"}, "operator_class"),
             ({"operator_class": "A\u2028"}, "operator_class"),

@@ -22,9 +22,20 @@ def test_any_text_is_an_operator(name: str) -> None:
         assert node.operator_class == name
 
 
-def test_a_branch_in_a_branch() -> None:
+def test_a_branch_in_a_branch(tmp_path: Path) -> None:
     node = OperatorNode(2, "StandardNormalVariate, FirstDerivative", branch_path=[0])
-    assert node.to_key() == "s2.StandardNormalVariate_FirstDerivative[br=0]"
+    assert node.to_key() == "s2.StandardNormalVariate, FirstDerivative[br=0]"
+    chain = OperatorChain([node, OperatorNode(3, "PLS", branch_path=[0, 1])])
+    assert OperatorChain.from_path(chain.to_path()) == OperatorChain(
+        [Strict(2, "StandardNormalVariate, FirstDerivative", [0]), Strict(3, "PLS", [0, 1])]
+    )
+    with ArtifactRegistry(tmp_path, "wheat", pipeline_id="p") as registry:
+        artifact_id = registry.generate_id(chain, 0)
+        registry.register([1], artifact_id, "model", chain_path=chain.to_path())
+        (record,) = registry.get_artifacts_for_step("p", 3, [0, 1], 0)
+        assert record.artifact_id == artifact_id
+        assert registry.get_chain_prefix(OperatorChain([node])) == [record]
+        assert registry.get_chain_prefix(OperatorChain([Strict(2, "StandardNormalVariate")])) == []
 
 
 def test_a_name_that_cannot_be_printed(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ class OperatorNode:
 
     Attributes:
         step_index: The pipeline's step.
-        operator_class: Name of the operator's class; dots are allowed in it.
+        operator_class: Name of the operator's class; dots are allowed in it. Of what holds several, such as
+            branches in a branch, their names, joined by ", ".
         branch_path: Indices of nested branches, outermost first; empty outside branches.
         source_index: Which of several data sources, None for all of them.
         fold_id: Cross-validation fold; not part of the key.
@@ -49,8 +50,8 @@ class OperatorNode:
         self.step_index = whole_number("step_index", self.step_index)
         if CLASS_NAME.fullmatch(checked_text("operator_class", self.operator_class)) is None:
             raise InvalidInputError(
-                "operator_class must be a name without white space, control characters or > + [ ] , =, "
-                f"not {self.operator_class!r:.80}"
+                "operator_class must be a name without white space, control characters or > + [ ] , =, or "
+                f"several joined by ', ', not {self.operator_class!r:.80}"
             )
         self.branch_path = whole_numbers("branch_path", self.branch_path)
         if self.source_index is not None:

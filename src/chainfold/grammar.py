@@ -5,7 +5,8 @@
     node       = "s" number "." class [qualifiers]
     qualifiers = "[" at least one of "br=0.1", "src=1", "sub=0", in this order, joined by "," "]"
     number     = decimal, no leading zeros, at most 18 digits
-    class      = characters that are no white space, no control characters, none of > + [ ] , =
+    class      = name (", " name)*                  several: what stands for all of them together
+    name       = characters that are no white space, no control characters, none of > + [ ] , =
 
 So `+` binds tighter than `>`: in `s1.A>s2.B[br=0]+s2.B[br=1]>s3.M` both B are fed by A, and M by both B.
 Every chain has one text and every text one chain: a path is a key.
@@ -22,7 +23,8 @@ MAX_DIGITS: Final = 18
 DECIMAL: Final = re.compile("0|[1-9][0-9]*")
 UNPRINTABLE: Final = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
 """For a character class: controls, and surrogates, which have no UTF-8."""
-CLASS_NAME: Final = re.compile(rf"[^>+\[\],=\s{UNPRINTABLE}]+")
+_NAME: Final = rf"[^>+\[\],=\s{UNPRINTABLE}]+"
+CLASS_NAME: Final = re.compile(rf"{_NAME}(?:, {_NAME})*")
 
 
 def continues(path: str, prefix: str) -> bool:

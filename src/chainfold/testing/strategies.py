@@ -24,10 +24,11 @@ def branches() -> st.SearchStrategy[list[int]]:
 
 
 def classes() -> st.SearchStrategy[str]:
-    """Names of operators' classes."""
+    """Names of operators' classes, sometimes of several."""
     known = st.sampled_from(["SNV", "PLS", "A", "B", "sklearn.PLS", "s1", "src", "br", "Ä.模型", "_x1", "."])
     legal = st.characters(exclude_categories=_NO_CLASS, exclude_characters=_SYNTAX)
-    return known | st.text(legal, min_size=1, max_size=8)
+    one = known | st.text(legal, min_size=1, max_size=8)
+    return one | st.lists(one, min_size=2, max_size=3).map(", ".join)
 
 
 def fold_words() -> st.SearchStrategy[str]:

@@ -14,7 +14,7 @@ _CONTROLS: Final = re.compile(f"[{UNPRINTABLE}]")
 class OperatorNode(chain.OperatorNode):
     """`chainfold.OperatorNode`, but for what no class is called: it is spelled with `_` in its place.
 
-    A branch in a branch is `StandardNormalVariate, FirstDerivative` to nirs4all.
+    A branch in a branch is `StandardNormalVariate, FirstDerivative` to nirs4all, and to the grammar as well.
     """
 
     def __post_init__(self) -> None:
