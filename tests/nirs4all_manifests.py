@@ -19,7 +19,7 @@ CHAINS = ["s1.A", "s1.A>s2.B", "s1.A>s2.B[br=0]", "s10.A", "s1.AB", "an old text
 BRANCHES: list[list[int]] = [[], [0], [1], [0, 1]]
 FOLDS = [None, 0, 1, 10, "avg"]
 SOURCES = [None, 0, 1]
-NAMES = ["", "first", "second"]
+NAMES = ["", "first", "sec\tond"]
 
 
 class Stored(NamedTuple):

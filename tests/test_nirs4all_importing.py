@@ -465,3 +465,20 @@ def test_the_commands_of_the_page_print_what_it_says(tmp_path: Path, monkeypatch
         assert (done.exit_code, done.stdout) == (0, textwrap.dedent(told)), arguments
     logged = {path for path in files(tmp_path) if path.is_relative_to(tmp_path / "old" / "log")}
     assert {path: content for path, content in files(tmp_path).items() if path not in logged} == before
+
+
+def test_a_name_that_cannot_be_printed_stops_nothing(tmp_path: Path) -> None:
+    """nirs4all takes any name for a model; whoever registers, or imports from elsewhere, is held to more."""
+    file = stored(tmp_path, "wheat", [1])
+    items = [
+        listed("p$0123456789ab:0", file, custom_name="a\tb\n\x1b[31m"),
+        listed("p$0123456789ab:1", file, custom_name=None),
+    ]
+    path = write_manifest(tmp_path, "wheat/0001", "wheat", items)
+    (did,) = import_workspace(tmp_path)
+    assert len(did.items) == 2
+    with ArtifactRegistry(tmp_path, "wheat") as registry:
+        names = [record.custom_name for record in registry.get_all_records()]
+    assert names == ["a b  [31m", ""]
+    assert import_workspace(tmp_path)[0].known == 2
+    assert yaml.safe_load(path.read_text())["artifacts"]["items"] == items

@@ -66,7 +66,7 @@ def order_of_folds(fold: Any) -> tuple[bool, bool, Any]:
 @MANY
 @given(manifests(), st.sampled_from(IDS))
 def test_an_id_gives_what_is_listed_last(stored: Stored, items: list[Item], wanted: str) -> None:
-    """Its object, equal; twice the same one, from the cache; what is not listed is named."""
+    """Its object, equal, by a name that can be printed; twice the same one, from the cache."""
     loader, listed = loader_of(stored, items), latest(items)
     assert ids([each.to_dict() for each in loader.get_all_records()]) == ids(listed)
     found = [each for each in listed if each["artifact_id"] == wanted]
@@ -81,7 +81,7 @@ def test_an_id_gives_what_is_listed_last(stored: Stored, items: list[Item], want
     assert loaded == [item["blob"]]
     assert loader.load_by_id(wanted) is loaded
     fold = "" if item["fold_id"] is None else f"_fold{item['fold_id']}"
-    name = (item["custom_name"] or item["class_name"]) + fold
+    name = (item["custom_name"].replace("\t", " ") or item["class_name"]) + fold
     assert loader.load_by_artifact_id(wanted) == (name, loaded)
     assert loader.get_step_binaries_by_artifact_ids([wanted]) == [(name, loaded)]
 

@@ -1,6 +1,7 @@
 """Operators as nirs4all names them: any text, which a chain's path has to spell."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,3 +29,15 @@ class OperatorNode(chain.OperatorNode):
 def shown(text: Any) -> Any:
     """A name for people without what cannot be printed; what is no text stays as it is."""
     return _CONTROLS.sub(" ", text) if isinstance(text, str) else text
+
+
+def with_shown_names(listed: Any) -> Any:
+    """What a manifest lists, in any form, with each item's name as `shown`; nothing else is changed."""
+    if isinstance(listed, Mapping):
+        return {**listed, "items": with_shown_names(listed["items"])} if "items" in listed else listed
+    return [_with_shown_name(item) for item in listed] if isinstance(listed, list) else listed
+
+
+def _with_shown_name(item: Any) -> Any:
+    is_named = isinstance(item, Mapping) and "custom_name" in item
+    return {**item, "custom_name": shown(item["custom_name"])} if is_named else item

@@ -6,7 +6,7 @@ from typing import Any
 from chainfold.chain import OperatorChain
 from chainfold.commands.items import items_of
 from chainfold.errors import InvalidInputError, ManifestError, NotFoundError
-from chainfold.integrations.nirs4all.chains import shown
+from chainfold.integrations.nirs4all.chains import shown, with_shown_names
 from chainfold.lookups import matching, path_of
 from chainfold.records import ArtifactRecord, Fold
 
@@ -25,7 +25,7 @@ class Listing:
         """
         mapping(manifest)
         items = manifest.get("artifacts") if "artifacts" in manifest else manifest.get("items")
-        records = [item.record for item in items_of(items or [])]
+        records = [item.record for item in items_of(with_shown_names(items or []))]
         for record in records:
             self._records.pop(record.artifact_id, None)
             self._records[record.artifact_id] = record

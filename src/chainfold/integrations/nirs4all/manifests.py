@@ -12,6 +12,7 @@ from chainfold.commands.items import Item, items_of
 from chainfold.dataset import Dataset
 from chainfold.digest import PREFIX, with_prefix
 from chainfold.errors import CorruptionError, InvalidInputError, ManifestError
+from chainfold.integrations.nirs4all.chains import with_shown_names
 from chainfold.records import ArtifactRecord
 from chainfold.references import ManifestReferences, manifest_at
 from chainfold.storage import LocalFiles
@@ -84,7 +85,7 @@ def _manifest(path: Path, datasets: Collection[str] | None) -> Manifest | None:
     if isinstance(listed, list):
         listed = [_renamed(item) for item in listed]
     try:
-        items = items_of(listed)
+        items = items_of(with_shown_names(listed))
         for index, item in enumerate(items):
             _check_digest(index, item.record)
     except ManifestError as error:
