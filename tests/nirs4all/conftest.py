@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,11 @@ class Outcome:
 def _run(workspace: Path, command: tuple[str, ...], stage: str) -> subprocess.Popen[bytes]:
     arguments = [*command, str(SCRIPT), str(workspace), stage]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def printable(item: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest lists, with the name of its model as chainfold has it."""
+    return {**item, "custom_name": item.get("custom_name", "").replace("\t", " ")}
 
 
 @pytest.fixture(scope="session")

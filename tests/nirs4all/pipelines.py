@@ -80,17 +80,55 @@ PIPELINES: dict[str, list[Any]] = {
     # The second model cannot be fitted: the first, and its scaler, are registered by then.
     "failing": [StandardScaler(), FOLDS, PLSRegression(2), PLSRegression(999)],
 }
+INNER = {"branch": [[StandardNormalVariate()], [FirstDerivative()]]}
+DEEP = {"branch": [[StandardNormalVariate()], [{"branch": [[MinMaxScaler()], [StandardScaler()]]}]]}
+OUTER = {"branch": [[INNER], [SavitzkyGolay()]]}
+NESTED: dict[str, list[Any]] = {
+    "two_levels": [MinMaxScaler(), FOLDS, OUTER, {"model": PLSRegression(3), "name": "tab\tin it"}],
+    "three_levels": [FOLDS, {"branch": {"deep, first": [DEEP], "flat": [SavitzkyGolay()]}}, PLSRegression(2)],
+    "uneven": [
+        FOLDS,
+        {"branch": [[{"branch": [[FirstDerivative(), MinMaxScaler()], [StandardNormalVariate()]]}], [INNER]]},
+        StandardScaler(),
+        PLSRegression(2),
+    ],
+    "models_inside": [
+        MinMaxScaler(),
+        FOLDS,
+        {
+            "branch": [
+                [{"branch": [[StandardNormalVariate(), PLSRegression(2)], [FirstDerivative(), Ridge()]]}],
+                [PLSRegression(1), {"model": Ridge(), "name": "in it"}],
+            ]
+        },
+    ],
+    "stack_after": [FOLDS, OUTER, PLSRegression(2), Ridge(), {"model": MetaModel(model=Ridge())}],
+    "two_sources": [MinMaxScaler(), FOLDS, OUTER, PLSRegression(3)],
+    "generated": [
+        FOLDS,
+        {"branch": [[{"branch": [[{"_or_": [StandardNormalVariate(), MinMaxScaler()]}], [INNER]]}], [INNER]]},
+        {"_range_": [1, 3, 1], "param": "n_components", "model": PLSRegression()},
+    ],
+    "merged_inside": [
+        FOLDS,
+        {"branch": [[INNER, {"merge": "features"}], [SavitzkyGolay()]]},
+        PLSRegression(2),
+    ],
+    "merged_after": [FOLDS, OUTER, {"merge": "features"}, PLSRegression(3)],
+}
+"""Branches in branches, of which nirs4all itself cannot predict all that it trains."""
+PIPELINES |= NESTED
 
 
 def spectra(name: str, *parts: tuple[str, int, int]) -> SpectroDataset:
-    """Three peaks with noise: partition, number and seed of the samples of each part; `sources` has two."""
+    """Three peaks with noise: partition, number and seed of each part's samples; `...sources` have two."""
     dataset = SpectroDataset(name)
     for partition, count, seed in parts:
         random = np.random.default_rng(seed)
         amounts = random.random((count, 3))
         peaks = np.stack([np.exp(-(((np.linspace(0, 1, 80) - at) / 0.08) ** 2)) for at in (0.2, 0.5, 0.8)])
         measured = amounts @ peaks + 0.01 * random.standard_normal((count, 80))
-        samples = [measured, measured[:, ::2] * 2 + 0.1] if name == "sources" else measured
+        samples = [measured, measured[:, ::2] * 2 + 0.1] if name.endswith("sources") else measured
         dataset.add_samples(samples, {"partition": partition})
         dataset.add_targets(amounts @ np.array([1.0, 2.0, -1.0]) + 0.02 * random.standard_normal(count))
     return dataset
