@@ -22,10 +22,11 @@ import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_dtypes, array_shapes, arrays, nested_dtypes, scalar_dtypes
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.cluster import KMeans
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -250,6 +251,39 @@ def test_estimators_predict_the_same_bits(model: Any) -> None:
     assert serialize(model).data == done.data
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        Ridge(),
+        StandardScaler(),
+        PLSRegression(2),
+        RandomForestRegressor(5, random_state=0),
+        KMeans(2, n_init=1),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+@pytest.mark.parametrize("hint", [None, "joblib+zlib"])
+def test_what_was_loaded_is_the_same_bytes(model: Any, hint: str | None) -> None:
+    """And so is what is trained alike."""
+    done, alike = (serialize(clone(model).fit(X[:, :3], Y), hint) for _ in range(2))
+    again = deserialize(done.data, done.format)
+    assert serialize(again, hint).data == done.data
+    if not isinstance(model, KMeans):  # it is drawn at random
+        assert alike.data == done.data
+
+
+class Locked(Offset):
+    """An estimator that cannot be loaded here."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise OSError("the licence server is not to be reached")
+
+
+def test_an_estimator_that_cannot_be_loaded_here_is_kept_as_it_is() -> None:
+    model = Locked(0.25)
+    assert serialize(model).data == pickle.dumps(model, protocol=5)
+
+
 LARGE_ENOUGH_TO_MAP = np.arange((1 << 20) / 8 + 1)
 
 
@@ -471,7 +505,7 @@ def test_interrupts_pass(error: BaseException) -> None:
 SCRIPT = """
 import sys, pathlib, multiprocessing
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from chainfold.serializers import serialize
 
 class Model(BaseEstimator):

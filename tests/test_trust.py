@@ -31,7 +31,7 @@ from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, Standar
 
 from chainfold import ArtifactRecord, ArtifactRegistry, InvalidInputError, SerializationError, UntrustedError
 from chainfold.serializers import deserialize, is_pickle, serialize
-from chainfold.serializers.noting import noted, pickled
+from chainfold.serializers.noting import Pickled, noted
 from chainfold.serializers.pickle_globals import globals_of
 from chainfold.serializers.unpacking import unpacked
 from chainfold.trust import Trust
@@ -112,9 +112,9 @@ def test_what_is_read_off_a_pickle_is_what_unpickling_asks_for(value: Any, proto
 @given(VALUES | st.sampled_from([*MODELS, type(None), os.system, sorted, Own, Own().fit]))
 def test_what_is_noted_while_pickling_is_what_the_bytes_say(value: Any) -> None:
     """And the bytes are those that `pickle.dumps` gives."""
-    data, names = pickled(value)
-    assert data == pickle.dumps(value, protocol=5)
-    assert names == globals_of(data).all()
+    done = Pickled(value)
+    assert done.data == pickle.dumps(value, protocol=5)
+    assert done.names() == globals_of(done.data).all()
 
 
 @given(

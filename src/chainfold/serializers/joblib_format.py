@@ -5,7 +5,7 @@ import pickle
 import zlib
 from typing import Any, Final
 
-from chainfold.serializers.noting import pickled
+from chainfold.serializers.noting import Pickled
 from chainfold.serializers.pickle_globals import names_in
 from chainfold.serializers.protocol import module_of, require
 from chainfold.serializers.unpacking import unpacked
@@ -34,6 +34,8 @@ FAMILIES = frozenset(
 
 _LARGE_BYTES: Final = 1 << 20
 """From this size on an array is worth mapping from its file: joblib itself does so for its workers."""
+_SETTLED_BELOW: Final = 64 << 20
+"""Bytes from which on a pickle is not loaded before it is kept: that would take the object's memory again."""
 _MEMMAP: Final = b"\x8c\x06memmap"
 _WRAPPER: Final = b"joblib.numpy_pickle"
 """The module of the class that joblib's own form has in front of each array."""
@@ -73,13 +75,15 @@ class JoblibSerializer:
 
     def noted(self, obj: Any) -> tuple[bytes, list[str]]:
         """As `dumps`, and what the bytes refer to."""
-        data, names = pickled(obj)
-        if _MEMMAP in data or (not self._compress and len(data) >= _LARGE_BYTES and _has_large_array(obj)):
+        done = Pickled(obj)
+        is_large = not self._compress and len(done.data) >= _LARGE_BYTES
+        if _MEMMAP in done.data or (is_large and _has_large_array(obj)):
             buffer = io.BytesIO()
             joblib = require("joblib", "joblib")
             joblib.dump(obj, buffer, compress=_LEVEL if self._compress else 0, protocol=5)
             return buffer.getvalue(), names_in(unpacked(buffer.getvalue()))
-        return zlib.compress(data, _LEVEL) if self._compress else data, names
+        done = _settled(done)
+        return zlib.compress(done.data, _LEVEL) if self._compress else done.data, done.names()
 
     def loads(self, data: bytes) -> Any:
         """What `joblib.load` reads. Runs what the bytes say: only for bytes whose digest was checked."""
@@ -89,6 +93,21 @@ class JoblibSerializer:
         from chainfold.serializers.joblib_held import load_as_written  # noqa: PLC0415 - imports joblib
 
         return load_as_written(data)
+
+
+def _settled(done: Pickled) -> Pickled:
+    """The pickle of what a pickle gives when it is loaded.
+
+    A pickle tells one object from two that are equal: so what was loaded is another pickle than it was loaded
+    from, if only because its dtypes are no longer those that numpy has one of each. From the first loading on
+    nearly all are the same: so registering what was loaded is no new file.
+    """
+    if len(done.data) >= _SETTLED_BELOW:
+        return done
+    try:
+        return Pickled(pickle.loads(done.data))  # noqa: S301 - just written
+    except Exception:  # noqa: BLE001 - loading may need what is elsewhere: it stays as it is
+        return done
 
 
 def _has_large_array(obj: Any) -> bool:

@@ -26,14 +26,23 @@ _MAX_LENGTH: Final = 8_000
 """Characters of what is kept: an entry has 65,535 bytes, in which a character may take six."""
 
 
-def pickled(obj: Any) -> tuple[bytes, list[str]]:
-    """The object pickled with protocol 5, and what the bytes refer to, as `module.name`, sorted."""
-    file = io.BytesIO()
-    pickler = pickle.Pickler(file, protocol=5)
-    pickler.dump(obj)
-    data = file.getvalue()
-    names = _names(pickler)
-    return data, names_in(data) if names is None else sorted(names)
+class Pickled:
+    """An object pickled with protocol 5.
+
+    Attributes:
+        data: The pickle.
+    """
+
+    def __init__(self, obj: Any) -> None:
+        file = io.BytesIO()
+        self._pickler = pickle.Pickler(file, protocol=5)
+        self._pickler.dump(obj)
+        self.data = file.getvalue()
+
+    def names(self) -> list[str]:
+        """What the bytes refer to, as `module.name`, sorted."""
+        names = _names(self._pickler)
+        return names_in(self.data) if names is None else sorted(names)
 
 
 def noted(names: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import pickle
 from typing import Any
 
-from chainfold.serializers.noting import pickled
+from chainfold.serializers.noting import Pickled
 
 
 class PickleSerializer:
@@ -23,7 +23,8 @@ class PickleSerializer:
 
     def noted(self, obj: Any) -> tuple[bytes, list[str]]:
         """As `dumps`, and what the bytes refer to."""
-        return pickled(obj)
+        done = Pickled(obj)
+        return done.data, done.names()
 
     def loads(self, data: bytes) -> Any:
         """The object. Runs what the bytes say: only for bytes whose digest was checked."""
