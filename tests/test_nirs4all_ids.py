@@ -1,13 +1,15 @@
 """Ids and file names under nirs4all's names: what is put in comes out."""
 
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chainfold import ArtifactType, InvalidInputError
-from chainfold.blobs import generate_filename
+from chainfold.blobs import generate_filename, get_short_hash
+from chainfold.chain import compute_chain_hash
 from chainfold.integrations.nirs4all.ids import (
     ExecutionPath,
     artifact_id_matches_context,
@@ -49,6 +51,18 @@ def test_an_id_is_of_its_context_alone(
     assert artifact_id_matches_context(made, pipeline, [3], 7, fold)
     assert artifact_id_matches_context(made, other) is (other == pipeline)
     assert artifact_id_matches_context(made, None, None, None, another) is (another in (None, fold))
+
+
+@pytest.mark.parametrize("other", [None, 5, b"p$abc123abc123:0", ["p$abc123abc123:0"], {"a": 1}])
+def test_what_is_no_text_is_named_as_such(other: Any) -> None:
+    """Nobody sees an AttributeError from inside."""
+    assert not validate_artifact_id(other)
+    assert not artifact_id_matches_context(other)
+    calls = [parse_artifact_id, ExecutionPath.from_artifact_id_v3, extract_pipeline_id_from_artifact_id]
+    calls += [extract_fold_id_from_artifact_id, parse_filename, compute_chain_hash, get_short_hash]
+    for call in calls:
+        with pytest.raises(InvalidInputError, match=f"must be text, not {type(other).__name__}"):
+            call(other)
 
 
 @pytest.mark.parametrize("other", OTHERS)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from chainfold.chain import OperatorChain, compute_chain_hash
 from chainfold.errors import InvalidInputError
-from chainfold.grammar import DECIMAL, MAX_DIGITS, UNPRINTABLE, whole_number
+from chainfold.grammar import DECIMAL, MAX_DIGITS, UNPRINTABLE, checked_text, whole_number
 
 _DIGITS = re.compile(f"[0-9]{{1,{MAX_DIGITS}}}")
 _FOLD_WORD = re.compile(rf"[^:{UNPRINTABLE}]+")
@@ -43,7 +43,7 @@ def parse_artifact_id_v3(artifact_id: str) -> tuple[str, str, int | str | None]:
     Raises:
         InvalidInputError: If the id has another form.
     """
-    head, _, fold = artifact_id.rpartition(":")
+    head, _, fold = checked_text("an artifact's id", artifact_id).rpartition(":")
     pipeline_id, dollar, chain_hash = head.rpartition("$")
     if not dollar or _CHAIN_HASH.fullmatch(chain_hash) is None:
         raise InvalidInputError(f"not an id of the form pipeline$hash:fold: {artifact_id!r:.200}")
@@ -64,6 +64,9 @@ def split_artifact_id(artifact_id: str) -> tuple[str, int | str | None]:
 
     In forms other than `pipeline$hash:fold`, such as `0001:3:all`, the pipeline id is what stands before the
     first `:`, the fold what stands after the last one when it is a number.
+
+    Raises:
+        InvalidInputError: If the id is no text.
     """
     try:
         pipeline_id, _, fold = parse_artifact_id_v3(artifact_id)
@@ -71,7 +74,7 @@ def split_artifact_id(artifact_id: str) -> tuple[str, int | str | None]:
         pass
     else:
         return pipeline_id, fold
-    pipeline_id, _, rest = artifact_id.partition(":")
+    pipeline_id, _, rest = checked_text("an artifact's id", artifact_id).partition(":")
     last = rest.rpartition(":")[2]
     return pipeline_id, int(last) if _DIGITS.fullmatch(last) else None
 

@@ -287,6 +287,7 @@ class OperatorChain:
             InvalidInputError: If the text is no path; the message has the position, from 0, and what was
                 expected there.
         """
+        path = checked_text("a chain's path", path or "")
         nodes: list[OperatorNode] = []
         parallel: set[int] = set()
         position = 0
@@ -353,7 +354,7 @@ def compute_chain_hash(chain_path: str, length: int = 12) -> str:
     if not 1 <= length <= _SHA256_HEX_DIGITS:
         raise InvalidInputError(f"length must be from 1 to {_SHA256_HEX_DIGITS}")
     try:
-        data = chain_path.encode()
+        data = checked_text("a chain's path", chain_path).encode()
     except UnicodeEncodeError as error:
         raise InvalidInputError(f"the chain path has no UTF-8: {error}") from error
     return hashlib.sha256(data).hexdigest()[:length]

@@ -248,8 +248,9 @@ class RegistryView(Provable, Tabular):
         from b) they are a cycle that no order fits; `lineage` follows the registrations that were used.
 
         Raises:
-            InvalidInputError: If the ids are such a cycle.
+            InvalidInputError: If the ids are such a cycle, or the id is no text.
         """
+        checked_text("an artifact's id", artifact_id)
         with self._data.mutex:
             sight = self._sight()
             walk = topological(artifact_id, lambda each: self._sources(sight, each))

@@ -6,7 +6,7 @@ from typing import Final
 
 from chainfold.digest import short
 from chainfold.errors import InvalidInputError
-from chainfold.grammar import UNPRINTABLE
+from chainfold.grammar import UNPRINTABLE, checked_text
 from chainfold.records import ArtifactType
 
 HASH_LENGTH: Final = 12
@@ -43,13 +43,13 @@ def longer_filename(name: str, content_hash: str) -> str:
 
 def parse_filename(filename: str) -> tuple[str, str, str] | None:
     """Type, class name and hash digits of a blob's file name; None if it is not one."""
-    match = _NAME.match(filename)
+    match = _NAME.match(checked_text("a file's name", filename))
     return None if match is None else (match[1], match[2], match[3])
 
 
 def get_short_hash(content_hash: str, length: int = HASH_LENGTH) -> str:
     """The first `length` hex digits of a digest."""
-    return short(content_hash, length)
+    return short(checked_text("a digest", content_hash), length)
 
 
 def get_binaries_path(workspace: Path, dataset: str) -> Path:

@@ -32,8 +32,8 @@ class Listing:
         return records
 
     def get_record(self, artifact_id: str) -> ArtifactRecord | None:
-        """The record of an id; None if it is not listed."""
-        return self._records.get(artifact_id)
+        """The record of an id; None if it is not listed, as nothing is that is no text."""
+        return self._records.get(artifact_id) if isinstance(artifact_id, str) else None
 
     def get_all_records(self) -> list[ArtifactRecord]:
         """All that is listed, in the manifest's order."""
@@ -86,7 +86,7 @@ class Listing:
     # inside
 
     def _known(self, artifact_id: str) -> ArtifactRecord:
-        record = self._records.get(artifact_id)
+        record = self.get_record(artifact_id)
         if record is None:
             raise NotFoundError(f"Artifact not found: {artifact_id}")
         return record

@@ -102,10 +102,10 @@ class ArtifactLoader(Listing):
             CorruptionError: If its bytes are not those of the record's digest.
             UntrustedError: If it refers to what is not allowed; `install(allow=[...])` allows more.
         """
+        record = self._known(artifact_id)
         cached = self._cache.get(artifact_id)
         if cached is not None:
             return cached
-        record = self._known(artifact_id)
         offer_format(record.format)
         try:
             loaded = load_blob(self._dataset(), record)
@@ -186,7 +186,7 @@ class ArtifactLoader(Listing):
             NotFoundError: (a KeyError) If it, or a source, is not listed; all that are missing are named.
             InvalidInputError: (a ValueError) If the lineage has a cycle.
         """
-        walk = topological(artifact_id, self._sources)
+        walk = topological(self._known(artifact_id).artifact_id, self._sources)
         if walk.cycle:
             raise InvalidInputError(f"Cycle detected: {' > '.join([*walk.cycle, walk.cycle[0]])}")
         missing = [each for each in walk.order if each not in self._records]
