@@ -1,6 +1,7 @@
 """Ids and file names under nirs4all's names: what is put in comes out."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -58,8 +59,9 @@ def test_what_is_no_text_is_named_as_such(other: Any) -> None:
     """Nobody sees an AttributeError from inside."""
     assert not validate_artifact_id(other)
     assert not artifact_id_matches_context(other)
-    calls = [parse_artifact_id, ExecutionPath.from_artifact_id_v3, extract_pipeline_id_from_artifact_id]
-    calls += [extract_fold_id_from_artifact_id, parse_filename, compute_chain_hash, get_short_hash]
+    calls: list[Callable[[Any], Any]] = [compute_chain_hash, get_short_hash, parse_filename]
+    calls += [parse_artifact_id, ExecutionPath.from_artifact_id_v3, extract_pipeline_id_from_artifact_id]
+    calls += [extract_fold_id_from_artifact_id]
     for call in calls:
         with pytest.raises(InvalidInputError, match=f"must be text, not {type(other).__name__}"):
             call(other)

@@ -1,5 +1,6 @@
 """What scikit-learn has fitted, registered part by part: what is refused, shared, and told of it."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,32 @@ def test_equal_tables_have_one_fingerprint(table: Any) -> None:
     changed = table.copy()
     changed[-1, -1] += 1
     assert fingerprint(changed)["digest"] != digest
+
+
+@given(hnp.arrays("f8", (3, 2), elements=st.floats(-5, 5)), hnp.arrays(bool, (3, 2)))
+def test_what_a_mask_hides_is_missing(table: Any, mask: Any) -> None:
+    shown = np.where(mask, np.nan, table)
+    assert fingerprint(np.ma.array(table, mask=mask))["digest"] == fingerprint(shown)["digest"]
+    assert (
+        fingerprint(np.ma.array(table.astype(int), mask=mask))["digest"]
+        == (fingerprint(np.where(mask, np.nan, table.astype(int)))["digest"])
+    )
+
+
+@given(st.lists(st.none() | st.datetimes(), min_size=1), st.lists(st.none() | st.datetimes(), min_size=1))
+def test_times_have_one_fingerprint_if_they_are_equal(one: list[Any], other: list[Any]) -> None:
+    """As Python's, as numpy's, as those of pandas; and dates are their first moments."""
+    digests = []
+    for times in (one, other):
+        same: list[Any] = [times, np.array(times, object), pd.Series(times, dtype=object), pl.Series(times)]
+        if any(each is not None for each in times):
+            same += [np.array(times, "M8[us]"), pd.DataFrame({"a": np.array(times, "M8[us]")})]
+        (digest,) = {fingerprint(each)["digest"] for each in same}
+        digests.append(digest)
+    assert (digests[0] == digests[1]) == (one == other)
+    days = [each and each.date() for each in one]
+    moments = [each and datetime(each.year, each.month, each.day) for each in days]  # noqa: DTZ001 - no zone is meant
+    assert fingerprint(days)["digest"] == fingerprint(moments)["digest"]
 
 
 LARGE = st.tuples(st.sampled_from([0, 2**53, -(2**53), 2**60, 2**62]), st.integers(-3, 3)).map(sum)

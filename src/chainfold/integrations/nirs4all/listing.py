@@ -33,7 +33,8 @@ class Listing:
 
     def get_record(self, artifact_id: str) -> ArtifactRecord | None:
         """The record of an id; None if it is not listed, as nothing is that is no text."""
-        return self._records.get(artifact_id) if isinstance(artifact_id, str) else None
+        given: Any = artifact_id
+        return self._records.get(given) if isinstance(given, str) else None
 
     def get_all_records(self) -> list[ArtifactRecord]:
         """All that is listed, in the manifest's order."""

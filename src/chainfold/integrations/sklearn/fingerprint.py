@@ -32,8 +32,9 @@ def fingerprint(data: Any) -> dict[str, Any]:
     """What is kept of training data.
 
     Two tables have the same digest if they have as many rows, and in each column the same values: numbers are
-    equal by value whatever their dtype, nan and None are the same missing value, and a sparse matrix equals
-    the dense one. Order in memory, index, names of columns, and the library do not count.
+    equal by value whatever their dtype, and points in time without a zone too; nan, None and what a mask
+    hides are the same missing value, and a sparse matrix equals the dense one. Order in memory, index, names
+    of columns, and the library do not count.
 
     Args:
         data: An array, a data frame or series of pandas or polars, a sparse matrix, or a list of numbers or
@@ -52,6 +53,8 @@ def fingerprint(data: Any) -> dict[str, Any]:
         table = data if _is_frame(data) or _is_sparse(data) else _array(data)
         said["shape"] = [int(axis) for axis in table.shape]
         said |= _of_frame(table) if _is_frame(table) else {"dtype": str(table.dtype)}
+        if np.ma.isMaskedArray(table):
+            table = np.ma.filled(table.astype(object), np.nan)
         total = hashlib.sha256(f"{said['shape'][0]}\n".encode())
         for digest in _digests(table):
             total.update(digest)
@@ -76,7 +79,11 @@ def _array(data: Any) -> Array:
     """Anything else as an array. A list becomes one of objects: numpy would make texts of its numbers."""
     if hasattr(data, "to_numpy"):
         return np.asarray(data.to_numpy())
-    found = np.asarray(data, dtype=None if hasattr(data, "__array__") else object)
+    found = (
+        data
+        if isinstance(data, np.ma.MaskedArray)
+        else np.asarray(data, dtype=None if hasattr(data, "__array__") else object)
+    )
     if found.ndim == 0:
         raise TypeError("it has no rows")
     return found
@@ -149,6 +156,8 @@ def _digest(column: Array) -> bytes:
     if all(each is None or isinstance(each, int | float) for each in elements):
         values = _narrowed(elements)
         return _of_numbers(values != 0, values[values != 0])
+    if all(each is None or _is_moment(each) for each in elements):
+        return _of_times(np.concatenate([_moment(each) for each in elements]))
     return _of_others(elements)
 
 
@@ -211,12 +220,30 @@ def _of_numbers(is_there: Array, values: Array) -> bytes:
 
 
 def _of_times(column: Array) -> bytes:
-    """`M` or `m` (points in time, or spans), then nanoseconds as int64, little-endian; NaT is -2⁶³."""
+    """`M` or `m` (points in time, or spans), then nanoseconds as int64, little-endian; NaT is -2⁶³.
+
+    Where 64 bits cannot hold one of them, as in the year 9999, they are as `_of_others`.
+    """
     kind = column.dtype.kind
     exact = column.astype(f"{kind}8[ns]")
-    if not np.array_equal(exact.astype(column.dtype), column, equal_nan=True):
-        raise TypeError("it has times that nanoseconds in 64 bits cannot hold")
-    return hashlib.sha256(kind.encode() + exact.astype("<i8").tobytes()).digest()
+    if np.array_equal(exact.astype(column.dtype), column, equal_nan=True):
+        return hashlib.sha256(kind.encode() + exact.astype("<i8").tobytes()).digest()
+    rounded = column.astype(f"{kind}8[us]")
+    elements = rounded.tolist()
+    if not np.array_equal(rounded.astype(column.dtype), column, equal_nan=True) or int in map(type, elements):
+        raise TypeError("it has times that neither nanoseconds in 64 bits nor Python's own can hold")
+    return _of_others(elements)
+
+
+def _is_moment(value: Any) -> bool:
+    """Whether it is a point in time, or a date, without a zone."""
+    return isinstance(value, date) and getattr(value, "tzinfo", None) is None
+
+
+def _moment(value: Any) -> Array:
+    """One point in time as numpy has it: a date begins with its first moment."""
+    exact = value.to_datetime64() if hasattr(value, "to_datetime64") else np.datetime64(value)
+    return np.array([exact])
 
 
 def _of_others(values: list[Any]) -> bytes:
