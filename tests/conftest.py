@@ -1,5 +1,6 @@
 """What every test gets: a workspace, and the full consistency check when it ends."""
 
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("default")
+
+# A shell has Ctrl-C ignored by what it leaves in the background, and so by what the tests start to interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def check_consistency(workspace: Path) -> None:
