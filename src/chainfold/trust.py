@@ -6,90 +6,23 @@ through first, and may refer only to what is listed. The list narrows what bytes
 the libraries on it can do much themselves: `"none"` is for bytes of an enemy.
 """
 
-import enum
-import importlib
-import importlib.machinery
 import os
-import sys
 from collections.abc import Iterable
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, Final, Literal, get_args
 
 from chainfold.errors import InvalidInputError, UntrustedError
 from chainfold.serializers import deserialize, is_pickle, runs_code
-from chainfold.serializers.pickle_bounds import STRING_DTYPES, is_usual_class, makes_again
+from chainfold.serializers.held import load_held
+from chainfold.serializers.listed import found_all, home_of, may_call, may_fill, may_make, may_mention
 from chainfold.serializers.pickle_globals import Globals, globals_of
+from chainfold.serializers.pickle_symbols import NotPickledError
 from chainfold.serializers.unpacking import TooLargeError, unpacked
 
 Policy = Literal["registered", "listed", "none", "all"]
 """`registered`: what this dataset registered itself is loaded, anything else must be listed. `listed`: all
 must be. `none`: only formats that run no code. `all`: whatever has the digest that its record says."""
 
-_LIBRARIES: Final = frozenset({"numpy", "scipy", "sklearn"})
-"""What an estimator may refer to, unless it is below."""
-_REFUSED: Final = frozenset(
-    {
-        "numpy.ctypeslib", "numpy.distutils", "numpy.f2py", "numpy.lib._datasource", "numpy.lib._npyio_impl",
-        "numpy.lib.npyio", "numpy.lib._utils_impl", "numpy.memmap",
-        "numpy.DataSource", "numpy.testing", "numpy.core.memmap", "numpy._core.memmap",
-        "scipy._build_utils", "scipy.datasets", "scipy.io", "scipy.weave",
-        "sklearn._build_utils", "sklearn.conftest", "sklearn.datasets", "sklearn.externals",
-        "sklearn.utils._testing", "sklearn.utils.estimator_checks",
-    }
-)  # fmt: skip
-"""Parts of those that read, write, download, compile, or run texts."""
-_FILES: Final = frozenset(
-    {
-        "fromfile", "fromregex", "genfromtxt", "load", "load_npz", "loadtxt", "memmap", "save", "save_npz",
-        "savetxt", "savez", "savez_compressed",
-    }
-)  # fmt: skip
-"""The last words of names that do so too."""
-_MAPPED: Final = "numpy.memmap"
-"""The class opens files, but is never had: what says that it is one is loaded as a plain array."""
-_TESTS: Final = frozenset({"tests", "_tests", "conftest"})
-_PLAIN: Final = frozenset(
-    {
-        *(f"builtins.{name}" for name in (
-            "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
-            "range", "set", "slice", "str", "tuple", "Ellipsis", "NotImplemented",
-        )),
-        *(f"collections.{name}" for name in ("Counter", "OrderedDict", "defaultdict", "deque")),
-        *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
-        "_codecs.encode", "copyreg._reconstructor", "decimal.Decimal", "fractions.Fraction",
-        "chainfold.integrations.sklearn.Reference",
-        "joblib.numpy_pickle.NumpyArrayWrapper", "types.SimpleNamespace", "uuid.UUID",
-        "zoneinfo.ZoneInfo._unpickle",
-    }
-)  # fmt: skip
-"""Python's own plain values, and what puts them together."""
-_CONSTRUCTORS: Final = frozenset(
-    {
-        f"numpy.{core}.{name}"
-        for core in ("core", "_core")
-        for name in (
-            "multiarray._reconstruct", "multiarray.scalar", "multiarray.dtype", "numeric._frombuffer",
-            "_ufunc_reconstruct",
-        )
-    }
-    | {
-        f"numpy.random._pickle.{name}"
-        for name in ("__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor")
-    }
-    | {"numpy.dtype", "numpy.ma.core._mareconstruct"}
-)  # fmt: skip
-"""Functions of numpy that its own pickles call."""
-_FILLING: Final = frozenset(
-    {
-        "numpy.ma.core.MaskedArray.__setstate__",
-        "scipy.sparse._coo._coo_base.__setstate__",
-        "sklearn.base.BaseEstimator.__setstate__",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor.__setstate__",
-        "sklearn.isotonic.IsotonicRegression.__setstate__",
-        "sklearn.utils._bunch.Bunch.__setstate__",
-    }
-)
-"""Methods in Python that take a state and do nothing else with it."""
 _UNPACKED: Final = "CHAINFOLD_UNPACKED_BYTES"
 _UNPACKED_BYTES: Final = 1 << 30
 
@@ -192,69 +125,38 @@ class Trust:
                 f"If you trust whoever made it, set that to more, or open the registry with trust='all'"
             ) from error
         except ValueError as error:
-            raise UntrustedError(
-                f"{what} is not loaded: {self._why()}, and {error}. If you trust whoever made it, open the "
-                f"registry with trust='all'"
-            ) from error
+            raise self._refusal(what, str(error), []) from error
         refused = self.refused(named)
         if refused:
             shown = ", ".join(repr(name)[1:-1] for name in refused)
-            call = f"call registry.allow({', '.join(map(repr, refused))}) and load again"
-            if not all(part.isidentifier() for name in refused for part in name.split(".")):
-                call = "open the registry with trust='all'"
-            raise UntrustedError(
-                f"{what} is not loaded: {self._why()}, and it refers to {shown}. "
-                f"If you trust whoever made it, {call}"
-            )
-        return deserialize(plain, format, named=named)
+            raise self._refusal(what, f"it refers to {shown}", refused)
+        names = frozenset(named.all())
+        free = frozenset(filter(self._is_allowed, names))
+        try:
+            return deserialize(plain, format, load=lambda data: load_held(data, names, free))
+        except NotPickledError as error:
+            raise self._refusal(what, str(error), [error.name] if error.name else []) from error
+
+    def _refusal(self, what: str, reason: str, names: list[str]) -> UntrustedError:
+        """The error, with the call that would allow these names, if they are what stands in the way."""
+        call = f"call registry.allow({', '.join(map(repr, names))}) and load again"
+        if not names or not all(part.isidentifier() for name in names for part in name.split(".")):
+            call = "open the registry with trust='all'"
+        return UntrustedError(
+            f"{what} is not loaded: {self._why()}, and {reason}. If you trust whoever made it, {call}"
+        )
 
     def refused(self, named: Globals) -> list[str]:
         """What of it is not allowed, sorted."""
-        called = {name for name in named.called if not self._may_call(name)}
-        called |= {name for name in named.fed if not self._may_feed(name)}
-        called |= {name for name in named.filled if not self._may_fill(name)}
-        called |= {name for name in named.slotted - _CONSTRUCTORS if not self._is_allowed(name)}
-        others = {name for name in named.made | named.mentioned if not self._may_mention(name)}
-        return sorted(called | others)
-
-    def _may_call(self, name: str) -> bool:
-        if self._is_allowed(name) or name in _PLAIN or name in _CONSTRUCTORS or name in STRING_DTYPES:
-            return True
-        if not _is_listed(name) or not all(map(_is_its_own, _found_all(name))):
-            return False
-        found = _found(name)
-        if isinstance(found, type) and issubclass(found, enum.Enum):
-            return True
-        return _is_compiled(found) and (
-            makes_again(name) or (isinstance(found, type) and is_usual_class(name))
+        checks = (
+            (named.called, may_call),
+            (named.made, may_make),
+            (named.filled, may_fill),
+            (named.mentioned, may_mention),
         )
-
-    def _may_feed(self, name: str) -> bool:
-        """Whether it may be called with objects, or made with arguments: by what is not in Python it may."""
-        if self._is_allowed(name) or name in _CONSTRUCTORS:
-            return True
-        return name not in _PLAIN and self._may_call(name) and _is_compiled(_found(name))
-
-    def _may_fill(self, name: str) -> bool:
-        """Whether its objects may be given a state: not by code that does more than to take it."""
-        if self._is_allowed(name) or name in _CONSTRUCTORS or name in _PLAIN:
-            return True
-        found = _found(name)
-        if not isinstance(found, type):
-            return (
-                found is not None and _is_listed(name) and _is_compiled(found)
-            )  # a function in C that compiled classes are made by
-        if issubclass(found, enum.Enum):  # its members are there once, for all
-            return False
-        method = getattr(found, "__setstate__", None)
-        if not isinstance(method, FunctionType):
-            return True
-        return f"{method.__module__}.{method.__qualname__}" in _FILLING
-
-    def _may_mention(self, name: str) -> bool:
-        if self._is_allowed(name) or name in _PLAIN or name == _MAPPED:
-            return True
-        return _is_listed(name) and all(map(_is_its_own, _found_all(name)))
+        return sorted(
+            {name for names, may in checks for name in names if not (self._is_allowed(name) or may(name))}
+        )
 
     def _is_allowed(self, name: str) -> bool:
         """Whether the very name is allowed, or what it is in, whose own it is: not what that has imported."""
@@ -262,7 +164,7 @@ class Trust:
             return True
         if not self._is_within(name) or any(part.startswith("__") for part in name.split(".")[1:]):
             return False
-        return all(map(self._is_own_of_allowed, _found_all(name)))
+        return all(map(self._is_own_of_allowed, found_all(name)))
 
     def _is_within(self, name: str) -> bool:
         return any(name.startswith(f"{each}.") for each in self._allowed)
@@ -270,63 +172,5 @@ class Trust:
     def _is_own_of_allowed(self, found: Any) -> bool:
         if isinstance(found, ModuleType):
             return False
-        home = f"{_home(found)}.{getattr(found, '__qualname__', '')}".rstrip(".")
-        return home in self._allowed or self._is_within(home) or home in _PLAIN
-
-
-def _is_listed(name: str) -> bool:
-    """Whether a name is of one of the libraries, and not of a part that is refused."""
-    parts = name.split(".")
-    begins = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
-    return (
-        parts[0] in _LIBRARIES
-        and not begins & _REFUSED
-        and not _TESTS.intersection(parts)
-        and not any(part.startswith("__") and part.endswith("__") for part in parts)
-        and parts[-1] not in _FILES
-    )
-
-
-def _found_all(name: str) -> list[Any]:
-    """What a name can be: its first words are a module, and pickles do not all say how many they are.
-
-    Empty if there is nothing of it, and then loading will say so.
-    """
-    parts = name.split(".")
-    found: list[Any] = []
-    for length in range(len(parts) - 1, 0, -1) if parts[0] else ():  # else it is relative, to nothing
-        try:
-            each: Any = importlib.import_module(".".join(parts[:length]))
-        except ImportError:
-            continue
-        for part in parts[length:]:
-            each = getattr(each, part, None)
-        if each is not None:
-            found.append(each)
-    return found
-
-
-def _found(name: str) -> Any:
-    """What a name is, if it can be but one thing; None if not."""
-    found = _found_all(name)
-    return found[0] if found and all(each is found[0] for each in found) else None
-
-
-def _is_its_own(found: Any) -> bool:
-    """Whether what a name leads to is a listed library's: `numpy.os.system` begins with numpy's name only."""
-    if isinstance(found, ModuleType):
-        return False
-    return _is_listed(f"{_home(found)}.{getattr(found, '__name__', '')}")
-
-
-def _home(found: Any) -> str:
-    """The module that something is from; of an object without one, that of its class."""
-    home = getattr(found, "__module__", None)
-    return home if isinstance(home, str) and home else type(found).__module__
-
-
-def _is_compiled(found: Any) -> bool:
-    """Whether something is of a module that is not written in Python."""
-    module = sys.modules.get(getattr(found, "__module__", None) or "")
-    origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
-    return origin.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES))
+        home = f"{home_of(found)}.{getattr(found, '__qualname__', '')}".rstrip(".")
+        return home in self._allowed or self._is_within(home) or may_mention(home)

@@ -1,6 +1,7 @@
 """Which format an object goes to, and back from it."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from chainfold.errors import SerializationError
@@ -11,7 +12,7 @@ from chainfold.serializers.noting import noted
 from chainfold.serializers.numpy_format import NumpySerializer
 from chainfold.serializers.origin import format_version
 from chainfold.serializers.pickle_format import PickleSerializer, refers_to_main
-from chainfold.serializers.pickle_globals import Globals, load_held
+from chainfold.serializers.pickle_symbols import NotPickledError
 from chainfold.serializers.plugins import Plugins
 from chainfold.serializers.protocol import (
     MissingLibraryError,
@@ -117,7 +118,7 @@ def is_pickle(format: str) -> bool:  # noqa: A002 - as above
     return _find(format) in (_JOBLIB, _PICKLE, _CLOUDPICKLE)
 
 
-def deserialize(data: bytes, format: str, *, named: Globals | None = None) -> Any:  # noqa: A002 - as above
+def deserialize(data: bytes, format: str, *, load: Callable[[bytes], Any] | None = None) -> Any:  # noqa: A002 - as above
     """The object, read in the recorded format and no other.
 
     Runs what the bytes say, in most formats: check their digest first, and whether that may be.
@@ -125,9 +126,10 @@ def deserialize(data: bytes, format: str, *, named: Globals | None = None) -> An
     Args:
         data: The bytes of a blob.
         format: What its record says in `format`.
-        named: What a pickle refers to, as was read off these bytes: it will get nothing else.
+        load: What reads them in place of the format itself: with less trust.
 
     Raises:
+        NotPickledError: By `load`, if the bytes do what they may not.
         SerializationError: When the format is unknown here, or reading fails. The bytes are what was
             registered, so what is missing is a module, a plug-in or the right version: the message says.
     """
@@ -137,7 +139,9 @@ def deserialize(data: bytes, format: str, *, named: Globals | None = None) -> An
             f"unknown format {format!r}: the plug-in that wrote it may be missing here; {_known()}"
         )
     try:
-        return serializer.loads(data) if named is None else load_held(data, named)
+        return serializer.loads(data) if load is None else load(data)
+    except NotPickledError:
+        raise
     except Exception as error:
         cannot = f"cannot load {len(data):,} bytes of format {serializer.name!r}"
         raise SerializationError(f"{cannot}: {describe(error)}. {_advice(error)}") from error

@@ -90,7 +90,7 @@ class JoblibSerializer:
         if data.startswith(_PICKLE) and _WRAPPER not in data:
             return pickle.loads(data)  # noqa: S301 - the digest was checked before
         require("joblib", "joblib")
-        from chainfold.serializers.joblib_held import load_as_written  # noqa: PLC0415 - imports joblib
+        from chainfold.serializers.joblib_form import load_as_written  # noqa: PLC0415 - imports joblib
 
         return load_as_written(data)
 

@@ -1,10 +1,24 @@
-"""What stands for the objects of a pickle while it is read and nothing of it runs."""
+"""What stands for the objects of a pickle while its names are read, and what is wrong with a pickle."""
 
 import _compat_pickle
-from collections.abc import Iterable
+import pickle
 from typing import Any, Final
 
-_IN_C: Final = frozenset({"builtins", "datetime", "decimal", "zoneinfo"})
+Unpickler: Final[Any] = pickle._Unpickler  # noqa: SLF001 - the one in Python, as joblib's: its opcodes can be overridden
+_LONGEST_NAME: Final = 500
+
+
+class NotPickledError(ValueError):
+    """A pickle does what pickling does not.
+
+    Args:
+        what: What it does, to follow "it".
+        name: The class or function that would have to be allowed to let it; empty if that would not help.
+    """
+
+    def __init__(self, what: str, name: str = "") -> None:
+        super().__init__(f"it {what}")
+        self.name = name
 
 
 class Symbol:
@@ -15,42 +29,6 @@ class Symbol:
         self.target = target
         self.args = args
         self.state: Any = None
-        self.taken = ""
-        self.dtype: Any = None
-
-    def is_made(self) -> bool:
-        """Whether it is an object that may have methods of its own: not one of Python's classes in C."""
-        made = name_of(self.target)
-        return self.target is not None and made.partition(".")[0] not in _IN_C
-
-    def append(self, _: Any) -> None:
-        """Loading hands an object of a list's kind its items."""
-        self.take("items")
-
-    add = append
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """And one of a dict's kind."""
-        self.take("pairs")
-        check_keys([key])
-
-    def take(self, what: str) -> None:
-        """It is given items, pairs, or a state: one kind, and the state once, at the end, as pickling does.
-
-        Else what it was given before could be a method by which it takes the rest.
-        """
-        if self.name or (self.taken not in ("", what) and what != "state") or self.taken == "state":
-            raise ValueError(f"it gives {what} to what does not take any, or no longer")
-        self.taken = what
-
-
-def check_keys(keys: Iterable[Any]) -> None:
-    """Nothing, if none is the name of a method that loading looks for."""
-    for key in keys:
-        text = key if isinstance(key, str | bytes) else ""
-        name = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        if name.startswith("__") and name.endswith("__"):
-            raise ValueError(f"it gives an object a {name} of its own")
 
 
 def name_of(value: Any) -> str:
@@ -58,8 +36,16 @@ def name_of(value: Any) -> str:
     return value.name if isinstance(value, Symbol) else ""
 
 
-def modern(module: str, name: str) -> tuple[str, str]:
-    """Python 3's names for Python 2's, as its unpickler translates them."""
+def full_name(proto: int, module: str, name: str) -> tuple[str, str]:
+    """The module and name that are meant: Python 3's for Python 2's, where its unpickler translates them.
+
+    Raises:
+        NotPickledError: If together they are too long to be a name.
+    """
+    if len(module) + len(name) > _LONGEST_NAME:
+        raise NotPickledError(f"has a name of {len(module) + len(name):,} characters")
+    if proto >= 3:  # noqa: PLR2004 - from then on a pickle has Python 3's names
+        return module, name
     if (module, name) in _compat_pickle.NAME_MAPPING:
         return _compat_pickle.NAME_MAPPING[module, name]
     return _compat_pickle.IMPORT_MAPPING.get(module, module), name

@@ -1,0 +1,218 @@
+"""What is being made while a pickle is loaded: which objects still wait for their state, what was used."""
+
+import collections
+import datetime as dt
+import decimal
+import enum
+import fractions
+import sys
+import types
+import uuid
+import zoneinfo
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from chainfold.serializers.pickle_symbols import NotPickledError
+
+Fill = Callable[["Making", Any, Any], None]
+"""What gives an object its state: of the load, the object, and the state."""
+
+_COPIES: Final = 8
+_COPIED_BYTES: Final = 16 << 20
+"""What the parts of a pickle may be copied to: so many times their bytes, and so many more."""
+_NUMBERS: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
+_HASHED: Final = _NUMBERS | {
+    types.BuiltinFunctionType, type(...), type(NotImplemented), dt.date, dt.datetime, dt.time, dt.timedelta,
+    dt.timezone, decimal.Decimal, fractions.Fraction, range, uuid.UUID, zoneinfo.ZoneInfo,
+}  # fmt: skip
+"""Classes whose hash and equality are Python's own."""
+_MOST_STEPS: Final = 10_000
+"""What a key may be made of."""
+_MOST_ALIKE: Final = 1_000
+"""Keys of one hash, of what is not text: each is compared to all before it."""
+_MOST_NESTED: Final = 1_000
+"""Arrays of objects, and deques, that are in each other: C has no more stack to free them."""
+
+
+class Making:
+    """One load.
+
+    Args:
+        names: The classes and functions that it may find.
+        free: Of these, what the user has allowed: that may be called with anything, and given anything.
+        size: Bytes of the pickle.
+    """
+
+    def __init__(self, names: frozenset[str], free: frozenset[str], size: int) -> None:
+        self.names = names
+        self.free = free
+        self.size = size
+        self.left = size * _COPIES + _COPIED_BYTES
+        self._found: dict[int, tuple[Any, str]] = {}
+        self._pending: dict[int, tuple[Any, Fill]] = {}
+        self._freed: dict[int, Any] = {}
+        self._compiled: dict[int, Any] = {}
+        self._alike: collections.Counter[int] = collections.Counter()
+        self._nested = 0
+
+    def find(self, found: Any, name: str) -> Any:
+        """Remember what was found under a name."""
+        self._found[id(found)] = found, name
+        return found
+
+    def name_of(self, found: Any) -> str:
+        """The name under which this load has found a class or function; empty if it did not."""
+        return self._found.get(id(found), (None, ""))[1]
+
+    def is_free(self, obj: Any) -> bool:
+        """Whether the user has allowed an object's class, or what has made it."""
+        return id(obj) in self._freed or self.name_of(type(obj)) in self.free
+
+    def let(self, obj: Any) -> Any:
+        """Remember that what the user has allowed made it."""
+        self._freed[id(obj)] = obj
+        return obj
+
+    def compile(self, obj: Any) -> Any:
+        """Remember that an object is of a compiled class, and was made as such are."""
+        self._compiled[id(obj)] = obj
+        return obj
+
+    def is_compiled(self, obj: Any) -> bool:
+        """Whether it is one, and has its state."""
+        return id(obj) in self._compiled and not self.is_pending(obj)
+
+    def await_state(self, obj: Any, fill: Fill) -> Any:
+        """Remember that an object has been made, and may be given its state: once."""
+        self._pending[id(obj)] = obj, fill
+        return obj
+
+    def fill(self, obj: Any, state: Any) -> None:
+        """Give an object its state.
+
+        Raises:
+            NotPickledError: If it takes none, or no longer.
+        """
+        _, fill = self._pending.pop(id(obj), (None, _refuse))
+        fill(self, obj, state)
+
+    def is_pending(self, obj: Any) -> bool:
+        """Whether an object may still be given a state."""
+        return id(obj) in self._pending
+
+    def seal(self, obj: Any) -> None:
+        """From now on it may not: what has taken it relies on it."""
+        self._pending.pop(id(obj), None)
+
+    def spend(self, amount: int) -> None:
+        """Note that so many bytes or items are copied.
+
+        Raises:
+            NotPickledError: If all copies together are far more than the pickle has.
+        """
+        self.left -= amount
+        if self.left < 0:
+            raise NotPickledError("asks for more memory than its bytes could fill")
+
+    def nest(self, items: Iterable[Any]) -> None:
+        """Note that what C frees by itself holds these.
+
+        Raises:
+            NotPickledError: If such may be in each other too often.
+        """
+        if any(isinstance(each, collections.deque) or is_array(each) for each in items):
+            self._nested += 1
+            if self._nested > _MOST_NESTED:
+                raise NotPickledError("has arrays of objects in each other more often than can be freed")
+
+    def is_plain(self, value: Any) -> bool:
+        """Whether it is a number, a text, an array of such, or a tuple, list or dict of those."""
+        waiting, met = [value], set()
+        while waiting:
+            each = waiting.pop()
+            kind = type(each)
+            if kind in _NUMBERS:
+                continue
+            if kind in {dict, list, tuple}:
+                if id(each) not in met:
+                    met.add(id(each))
+                    waiting += [*each, *each.values()] if kind is dict else each
+            elif not (self.is_finished_array(each) or is_scalar(each)):
+                return False
+        return True
+
+    def is_finished_array(self, value: Any) -> bool:
+        """Whether it is a plain array that holds no objects, and whose memory stays where it is."""
+        np: Any = sys.modules.get("numpy")
+        is_one = np is not None and type(value) is np.ndarray
+        return is_one and not value.dtype.hasobject and not self.is_pending(value)
+
+    def check_key(self, key: Any) -> None:
+        """Nothing, if a key of a dict, or what goes into a set, can be hashed without anybody's code.
+
+        Raises:
+            NotPickledError: If not, or if it would take too long.
+        """
+        if type(key) is str:
+            return
+        waiting, steps = [key], 0
+        while waiting:
+            each = waiting.pop()
+            steps += 1
+            if steps > _MOST_STEPS:
+                raise NotPickledError("has a key that takes too long to hash")
+            if isinstance(each, tuple | frozenset) and _has_hash_of(type(each), (tuple, frozenset)):
+                waiting += each
+            elif not self._is_hashed(each):
+                kind = type(each)
+                name = self.name_of(kind) or f"{kind.__module__}.{kind.__qualname__}"
+                raise NotPickledError(f"has a key of the class {name}, whose code would run", name)
+        alike = hash(key)
+        self._alike[alike] += 1
+        if self._alike[alike] > _MOST_ALIKE:
+            raise NotPickledError("has too many keys that are told apart one by one only")
+
+    def _is_hashed(self, each: Any) -> bool:
+        kind = type(each)
+        if kind in _HASHED or is_scalar(each) or self.is_free(each):
+            return True
+        if is_dtype(each):
+            self.seal(each)
+            return True
+        if isinstance(each, enum.Enum):
+            return _has_hash_of(kind, (enum.Enum, int, str))
+        return _has_hash_of(kind, (object,)) or (isinstance(each, type) and _has_hash_of(kind, (type,)))
+
+
+def _has_hash_of(kind: Any, those: tuple[Any, ...]) -> bool:
+    return any(kind.__hash__ is each.__hash__ for each in those) and any(
+        kind.__eq__ is each.__eq__ for each in (*those, object)
+    )
+
+
+def _refuse(_: Making, obj: Any, __: Any) -> None:
+    kind = type(obj)
+    raise NotPickledError(f"gives a state to a {kind.__name__} that takes none, or no longer")
+
+
+def is_array(value: Any) -> bool:
+    """Whether it is an array of numpy's, or of a subclass."""
+    np: Any = sys.modules.get("numpy")
+    return np is not None and isinstance(value, np.ndarray)
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether it is a number or text of numpy's own that holds no objects."""
+    np: Any = sys.modules.get("numpy")
+    return (
+        np is not None
+        and isinstance(value, np.generic)
+        and type(value).__module__ == "numpy"
+        and not value.dtype.hasobject
+    )
+
+
+def is_dtype(value: Any) -> bool:
+    """Whether it is a dtype of numpy's."""
+    np: Any = sys.modules.get("numpy")
+    return np is not None and isinstance(value, np.dtype)
