@@ -27,7 +27,7 @@ from sklearn.cluster import KMeans
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -843,3 +843,19 @@ def test_cloudpickle_reads_what_it_wrote(monkeypatch: pytest.MonkeyPatch) -> Non
     assert deserialize(cloudpickle.dumps(lambda: 4), "cloudpickle")() == 4
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO()))
     assert came_back([sys.stderr], "cloudpickle")[0] is sys.stderr
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Ridge(),
+        RandomForestRegressor(3, random_state=0),
+        make_pipeline(StandardScaler(), PLSRegression(2)),
+        GridSearchCV(make_pipeline(StandardScaler(), Ridge()), {"ridge__alpha": [0.1, 1.0]}, cv=2),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_an_estimator_that_was_loaded_is_the_same_file_again(model: Any) -> None:
+    """Also with the masked arrays of a search, which settle at the second loading."""
+    done = serialize(model.fit(X, Y))
+    assert serialize(deserialize(done.data, done.format)).data == done.data

@@ -40,6 +40,7 @@ _MEMMAP: Final = b"\x8c\x06memmap"
 _WRAPPER: Final = b"joblib.numpy_pickle"
 """The module of the class that joblib's own form has in front of each array."""
 _PICKLE: Final = b"\x80"
+_MASKED: Final = b"_mareconstruct"
 _LEVEL: Final = 3
 
 
@@ -100,14 +101,17 @@ def _settled(done: Pickled) -> Pickled:
 
     A pickle tells one object from two that are equal: so what was loaded is another pickle than it was loaded
     from, if only because its dtypes are no longer those that numpy has one of each. From the first loading on
-    nearly all are the same: so registering what was loaded is no new file.
+    they are the same, with masked arrays (a search has some) from the second on: so registering what was
+    loaded is no new file.
     """
     if len(done.data) >= _SETTLED_BELOW:
         return done
     try:
-        return Pickled(pickle.loads(done.data))  # noqa: S301 - just written
-    except Exception:  # noqa: BLE001 - loading may need what is elsewhere: it stays as it is
-        return done
+        for _ in range(2 if _MASKED in done.data else 1):
+            done = Pickled(pickle.loads(done.data))  # noqa: S301 - just written
+    except Exception:  # noqa: BLE001, S110 - loading may need what is elsewhere: it stays as it is
+        pass
+    return done
 
 
 def _has_large_array(obj: Any) -> bool:
