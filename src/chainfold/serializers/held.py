@@ -83,7 +83,10 @@ class Held(Opcodes):
             return self.making.find(_Wrapper, full)
         if is_mapped(full):
             name = "ndarray"
-        found: Any = importlib.import_module(module)
+        try:
+            found: Any = importlib.import_module(module)
+        except SystemExit as error:
+            raise ImportError(f"importing {module} would end this process") from error
         for part in name.split("."):
             found = getattr(found, part)
         return self._known(found, full)
