@@ -47,6 +47,9 @@ _TRUSTED: Final = tuple(
     for name in names.split()
 )
 """What skops leaves to the user to trust, and is trusted here: parts that hold numbers and run nothing."""
+_COPIES: Final = 2
+_COPIED_BYTES: Final = 4 << 20
+"""What is copied when it is made may come to so many times the file, and so many bytes more."""
 _NPY: Final = NumpySerializer()
 _NPY_MAGIC: Final = b"\x93NUMPY"
 _ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
@@ -98,6 +101,7 @@ class SkopsSerializer:
         members = unpack(data)
         _check_members(members)
         met: dict[Any, dict[str, Any]] = {}
+        copied = 0
         for node in _nodes(msgspec.json.decode(members[_SCHEMA])):
             if "__id__" in node and met.setdefault(node["__id__"], node) != node:
                 raise ValueError("one number is given to two objects")  # skops would take the first for both
@@ -105,6 +109,10 @@ class SkopsSerializer:
                 _NPY.loads(members[node["file"]])  # numpy would take a zip of arrays for one
             if node["__loader__"] == "TreeNode" or node.get("__class__") == "Tree":
                 _check_tree(node, members)
+            if node.get("__class__") == "IsotonicRegression":
+                copied += _copied(node, members)
+        if copied > _COPIES * len(data) + _COPIED_BYTES:
+            raise ValueError("it asks for more memory than its bytes could fill")
         return skops.loads(data, trusted=list(_TRUSTED))
 
 
@@ -193,6 +201,19 @@ def _check_tree(node: dict[str, Any], members: dict[str, bytes]) -> None:
             number < left < len(nodes) and number < right < len(nodes) and 0 <= feature < features
         ):
             raise ValueError(f"node {number} of a tree leads astray")
+
+
+def _copied(node: dict[str, Any], members: dict[str, bytes]) -> int:
+    """Bytes that an isotonic regression copies when it is made: it makes a function of its thresholds.
+
+    Raises:
+        ValueError: If its state brings a function of its own for that, or other thresholds than arrays.
+    """
+    state = node["content"]["content"]
+    thresholds = [state[name] for name in ("X_thresholds_", "y_thresholds_") if name in state]
+    if "_build_f" in state or any(each["__loader__"] != "NdArrayNode" for each in thresholds):
+        raise ValueError("an isotonic regression that is not made as such are")
+    return sum(len(members[each["file"]]) for each in thresholds)
 
 
 def _same(form: Any, met: dict[int, Any]) -> Any:
