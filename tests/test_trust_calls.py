@@ -4,6 +4,7 @@ Each of these pickles would run a text, call a function or fill memory if a func
 what its arguments name.
 """
 
+import contextlib
 import os
 import pickle
 import sys
@@ -12,12 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import SGDClassifier
 from sklearn.neighbors import BallTree, KDTree
 from sklearn.tree import DecisionTreeRegressor
 
-from chainfold.errors import UntrustedError
+from chainfold.errors import SerializationError, UntrustedError
 from chainfold.trust import Trust
 
 
@@ -178,3 +180,20 @@ def test_what_is_allowed_is_a_packages_own(package: str) -> None:
     assert trust.open(whole(called(named(module, "make"))), "pickle", "it", is_own=False).a == 1
     trust.allow([f"{module}.os.getpid"])  # whoever says that means it
     assert trust.open(whole(called(named(module, "os.getpid"))), "pickle", "it", is_own=False) == os.getpid()
+
+
+@pytest.mark.parametrize("name", ["append", "add", "__setstate__", "__class__"])
+def test_what_is_allowed_calls_nothing_that_an_object_was_given(package: str, name: str) -> None:
+    """A method of its class does, if it has one: not what a state has put in its place."""
+    model = named(f"{package}.models", "Model") + b")\x81"
+    ask = named("sklearn", "set_config")
+    given = model + b"}" + short(name) + ask + b"sb"
+    ways = {"append": b"(K\x01e", "add": b"(K\x01\x90", "__setstate__": b"K\x01b", "__class__": b""}
+    slotted = model + b"N}" + short(name) + ask + b"s\x86b"
+    trust = Trust("listed")
+    trust.allow([f"{package}.models.Model"])
+    before = sklearn.get_config()
+    for content in (given + ways[name], slotted + ways[name]):
+        with contextlib.suppress(UntrustedError, SerializationError):
+            assert type(trust.open(whole(content), "pickle", "it", is_own=False)).__name__ == "Model"
+    assert sklearn.get_config() == before

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any, ClassVar, Final
 
-from chainfold.serializers.held_calls import CALLS
+from chainfold.serializers.held_calls import CALLS, are
 from chainfold.serializers.held_making import Making
 from chainfold.serializers.held_numpy import NUMPY, compiled_rule
-from chainfold.serializers.held_states import check_shape, fill_attributes
+from chainfold.serializers.held_states import check_shape, fill_attributes, fill_freely
 from chainfold.serializers.listed import (
     enum_rule,
     is_function_or_class,
@@ -36,7 +36,7 @@ from chainfold.serializers.pickle_globals import (
     Opcodes,
     ufunc_name,
 )
-from chainfold.serializers.pickle_symbols import NotPickledError, Unpickler, full_name
+from chainfold.serializers.pickle_symbols import NotPickledError, full_name
 
 RULES: Final = CALLS | NUMPY
 _DICTS: Final = frozenset({dict, collections.Counter, collections.OrderedDict, collections.defaultdict})
@@ -125,27 +125,26 @@ class Held(Opcodes):
         match args:
             case (cls, base, None) if base is object:
                 return self.make(cls, ())
-            case (cls, base, dict() as pairs) if base is dict and type(pairs) is dict:
+            case (cls, base, pairs) if base is dict and type(pairs) is dict:
                 made = self.make(cls, ())
-                self.making.spend(len(pairs))
+                self.making.spend(64 * len(pairs))
                 dict.update(made, pairs)
                 return made
         raise NotPickledError("makes an object in a way that pickling does not")
 
     def _find_by_argument(self, function: str, args: tuple[Any, ...]) -> Any:
         """A module, or an attribute of a class, that a call names: if it was read off before."""
-        match args:
-            case (str() as module,) if (
-                function == SUBIMPORT and function in self.making.free and module in self.making.names
-            ):
-                return self.making.find(importlib.import_module(module), module)
-            case (owner, str() as attribute) if function == GETATTR and self.making.name_of(owner):
-                full = f"{self.making.name_of(owner)}.{attribute}"
-                if full in self.making.names:
-                    return self._known(getattr(owner, attribute), full)
-            case (owner, str() as attribute) if function == GETATTR:
+        if are(args, str) and function == SUBIMPORT and function in self.making.free:
+            if args[0] in self.making.names:
+                return self.making.find(importlib.import_module(args[0]), args[0])
+        elif len(args) == 2 and type(args[1]) is str and function == GETATTR:  # noqa: PLR2004 - of what, and which
+            owner, attribute = args
+            if not self.making.name_of(owner):
                 return self._method(owner, attribute)
-        raise NotPickledError("looks something up that could not be read off it", function)
+            full = f"{self.making.name_of(owner)}.{attribute}"
+            if full in self.making.names:
+                return self._known(getattr(owner, attribute), full)
+        raise NotPickledError("looks something up that could not be read off it")
 
     def _method(self, owner: Any, name: str) -> Any:
         """A method of an object of a class on the list, as pickling has those that an object holds."""
@@ -153,7 +152,7 @@ class Held(Opcodes):
         found = next((vars(each)[name] for each in cls.__mro__ if name in vars(each)), None)
         if isinstance(found, FunctionType) and is_listed(f"{cls.__module__}.{cls.__qualname__}.{name}"):
             return MethodType(found, owner)
-        raise NotPickledError(f"looks up {name!r:.80} of a {cls.__name__}", GETATTR)
+        raise NotPickledError(f"looks up {name!r:.80} of a {cls.__name__}")
 
     def load_newobj(self) -> None:
         """An instance, without `__init__`."""
@@ -171,12 +170,14 @@ class Held(Opcodes):
     def make(self, cls: Any, args: Any) -> Any:
         """An instance of a class: without any code of the class, or because the user has allowed it."""
         name = self.making.name_of(cls)
-        if cls is _Wrapper and args == ():
+        if type(args) is not tuple:
+            raise NotPickledError("makes an object with what are no arguments")
+        if cls is _Wrapper and not args:
             return self.making.await_state(_Wrapper(), fill_attributes)
         if name in self.making.free:
             return self.making.let(cls.__new__(cls, *args))
         maker = plain_maker(cls, name) if name else None
-        if maker is None or type(args) is not tuple:
+        if maker is None:
             raise NotPickledError(f"makes an object of {name or 'what is no class'}", name)
         fill = plain_filler(cls)
         made = maker(args)
@@ -186,18 +187,17 @@ class Held(Opcodes):
         """A state."""
         state = self.stack[-1]
         made = self.stack[-2]
-        if self.making.is_free(made):
-            Unpickler.load_build(self)
-            return
         del self.stack[-1]
+        if self.making.is_free(made):
+            fill_freely(made, state)
+            return
         self.making.fill(made, state)
         if type(made) is _Wrapper:
             self.stack[-1] = self.read_array(made)
 
     def read_array(self, wrapper: Any) -> Any:
         """The array that lies behind what joblib wrote of it."""
-        import numpy as np  # noqa: PLC0415 - there is an array
-
+        np: Any = importlib.import_module("numpy")
         dtype, shape, order = wrapper.dtype, wrapper.shape, wrapper.order
         check_shape(self.making, shape, dtype)
         if dtype.hasobject:
@@ -205,12 +205,19 @@ class Held(Opcodes):
         if getattr(wrapper, "numpy_array_alignment_bytes", None) is not None:
             self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
         length = math.prod(shape) * dtype.itemsize
-        if length > len(self.file.getbuffer()) - self.file.tell() or order not in {"C", "F"}:
+        if type(order) is not str or order not in {"C", "F"}:
+            raise NotPickledError("has an array of no order")
+        if length > len(self.file.getbuffer()) - self.file.tell():
             raise NotPickledError("has an array that is cut short")
-        array = np.frombuffer(bytearray(self.file.read(length)), dtype) if length else np.empty(0, dtype)
-        array = array.reshape(shape, order=order) if length else np.empty(shape, dtype, order)
-        if wrapper.subclass in (np.matrix, np.recarray) and hasattr(array, "__array_prepare__"):
-            return array.view(wrapper.subclass)  # as joblib does, with releases of numpy that let it
+        content = bytearray(self.file.read(length))
+        array = (
+            np.frombuffer(content, dtype).reshape(shape, order=order)
+            if length
+            else np.empty(shape, dtype, order)
+        )
+        kind = next((each for each in (np.matrix, np.recarray) if each is wrapper.subclass), None)
+        if kind is not None and hasattr(array, "__array_prepare__"):
+            return array.view(kind)  # as joblib does, with releases of numpy that let it
         return array
 
     def load_append(self) -> None:
@@ -232,7 +239,7 @@ class Held(Opcodes):
             target.extend(items)
         elif self.making.is_free(target):
             for item in items:
-                target.append(item)
+                kind.append(target, item)
         elif isinstance(target, list) and kind.extend is list.extend:
             list.extend(target, items)
         else:
@@ -258,20 +265,22 @@ class Held(Opcodes):
         target: Any = self.stack[-1]
         kind = type(target)
         if kind in _DICTS or self.making.is_free(target):
-            put = target.__setitem__
+            put = functools.partial(kind.__setitem__, target)
         elif isinstance(target, dict) and kind.__setitem__ is dict.__setitem__:
             put = functools.partial(dict.__setitem__, target)
         else:
             raise NotPickledError(f"gives pairs to a {kind.__name__}", self.making.name_of(kind))
+        if kind is collections.defaultdict:
+            self.making.nest(value for _, value in pairs)
         for key, value in pairs:
-            self.making.check_key(key)
+            self.making.check_key(key, target)
             put(key, value)
 
     def load_frozenset(self) -> None:
         """A frozenset of all since the last mark."""
         items = self.pop_mark()
         for each in items:
-            self.making.check_key(each)
+            self.making.check_key(each, items)
         self.append(frozenset(items))
 
     def load_additems(self) -> None:
@@ -281,8 +290,8 @@ class Held(Opcodes):
         if type(target) is not set and not self.making.is_free(target):
             raise NotPickledError(f"adds to a {type(target).__name__}", self.making.name_of(type(target)))
         for each in items:
-            self.making.check_key(each)
-            target.add(each)
+            self.making.check_key(each, target)
+            type(target).add(target, each)
 
 
 Held.dispatch |= {

@@ -4,7 +4,6 @@ Each rule takes what it is called with and makes what the call would, or refuses
 for what the user has allowed.
 """
 
-import builtins
 import codecs
 import collections
 import datetime as dt
@@ -16,7 +15,7 @@ import re
 import sys
 import types
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from chainfold.serializers.held_making import Making
@@ -25,6 +24,10 @@ from chainfold.serializers.pickle_symbols import NotPickledError
 
 Rule = Callable[[Making, tuple[Any, ...]], Any]
 
+_ENTRY: Final = 64
+"""Bytes of an entry of a dict or set."""
+_ZONE_BYTES: Final = 8 << 10
+"""What a time zone takes that is read for itself."""
 _LONGEST_NUMBER: Final = 4_300
 """Digits, as Python itself has it for texts."""
 _LONGEST_DECIMAL: Final = 100_000
@@ -39,6 +42,13 @@ def unusual(what: str) -> NotPickledError:
     return NotPickledError(f"makes {what} in a way that pickling does not")
 
 
+def are(values: Sequence[Any], *kinds: type) -> bool:
+    """Whether values are of these very classes: to compare or measure another would be to run its code."""
+    return len(values) == len(kinds) and all(
+        type(value) is kind for value, kind in zip(values, kinds, strict=True)
+    )
+
+
 def imported(module: str, name: str) -> Any:
     """What a module that finding it has imported has under a name."""
     return getattr(sys.modules[module], name)
@@ -51,25 +61,20 @@ def _bytes(_: Making, args: tuple[Any, ...]) -> bytes:
 
 
 def _bytearray(making: Making, args: tuple[Any, ...]) -> bytearray:
-    match args:
-        case ():
-            return bytearray()
-        case (bytes() as content,):
-            making.spend(len(content))
-            return bytearray(content)
-        case (str() as text, "latin-1"):
-            making.spend(len(text))
-            return bytearray(text, "latin-1")
-    raise unusual("a bytearray")
+    if not args:
+        return bytearray()
+    if not are(args, bytes) and not (are(args, str, str) and args[1] == "latin-1"):
+        raise unusual("a bytearray")
+    making.spend(len(args[0]))
+    return bytearray(*args)
 
 
 def _encode(making: Making, args: tuple[Any, ...]) -> bytes:
     """How bytes are pickled in protocols before the third."""
-    match args:
-        case (str() as text, "latin1" | "latin-1"):
-            making.spend(len(text))
-            return codecs.latin_1_encode(text)[0]
-    raise unusual("bytes")
+    if not are(args, str, str) or args[1] not in {"latin1", "latin-1"}:
+        raise unusual("bytes")
+    making.spend(len(args[0]))
+    return codecs.latin_1_encode(args[0])[0]
 
 
 def _complex(_: Making, args: tuple[Any, ...]) -> complex:
@@ -84,9 +89,9 @@ def _items(making: Making, args: tuple[Any, ...]) -> list[Any]:
         return []
     if len(args) != 1 or type(args[0]) is not list:
         raise unusual("a set")
-    making.spend(len(args[0]))
+    making.spend(_ENTRY * len(args[0]))
     for each in args[0]:
-        making.check_key(each)
+        making.check_key(each, args)
     return args[0]
 
 
@@ -120,10 +125,9 @@ def _object(_: Making, args: tuple[Any, ...]) -> object:
 
 def _type(_: Making, args: tuple[Any, ...]) -> type:
     """How the classes of Python's singletons are pickled."""
-    match args:
-        case (None,) | (builtins.Ellipsis,) | (builtins.NotImplemented,):
-            return type(args[0])
-    raise unusual("a class")
+    if len(args) != 1 or not any(args[0] is each for each in (None, ..., NotImplemented)):
+        raise unusual("a class")
+    return type(args[0])
 
 
 def _ordered(making: Making, args: tuple[Any, ...]) -> Any:
@@ -137,7 +141,7 @@ def _counter(making: Making, args: tuple[Any, ...]) -> Any:
         raise unusual("a Counter")
     made: Any = collections.Counter()
     for each in args:
-        making.spend(len(each))
+        making.spend(_ENTRY * len(each))
         dict.update(made, each)
     return making.await_state(made, fill_attributes)
 
@@ -149,13 +153,11 @@ def _defaultdict(making: Making, args: tuple[Any, ...]) -> Any:
 
 
 def _deque(making: Making, args: tuple[Any, ...]) -> Any:
-    match args:
-        case ():
-            made: Any = collections.deque()
-        case ((), None | int()) if type(args[1]) is not bool:
-            made = collections.deque(maxlen=args[1])
-        case _:
-            raise unusual("a deque")
+    if args and not (are(args, tuple, int) or are(args, tuple, type(None))):
+        raise unusual("a deque")
+    if args and args[0]:
+        raise unusual("a deque")
+    made: Any = collections.deque(maxlen=args[1] if args else None)
     return making.await_state(made, fill_attributes)
 
 
@@ -182,35 +184,35 @@ def _timedelta(_: Making, args: tuple[Any, ...]) -> dt.timedelta:
 
 
 def _timezone(_: Making, args: tuple[Any, ...]) -> dt.timezone:
-    match args:
-        case (dt.timedelta(),) | (dt.timedelta(), str()):
-            return dt.timezone(*args)
-    raise unusual("a timezone")
+    if not are(args, dt.timedelta) and not are(args, dt.timedelta, str):
+        raise unusual("a timezone")
+    return dt.timezone(*args)
 
 
-def _zoneinfo(_: Making, args: tuple[Any, ...]) -> Any:
-    match args:
-        case (str() as key, int() as from_cache) if _ZONE.fullmatch(key):
-            return zoneinfo.ZoneInfo(key) if from_cache else zoneinfo.ZoneInfo.no_cache(key)
-    raise unusual("a time zone")
+def _zoneinfo(making: Making, args: tuple[Any, ...]) -> Any:
+    if not (are(args, str, int) or are(args, str, bool)) or not _ZONE.fullmatch(args[0]):
+        raise unusual("a time zone")
+    if args[1]:
+        return zoneinfo.ZoneInfo(args[0])
+    making.spend(_ZONE_BYTES)
+    return zoneinfo.ZoneInfo.no_cache(args[0])
 
 
-def _decimal(_: Making, args: tuple[Any, ...]) -> decimal.Decimal:
-    match args:
-        case (str() as text,) if len(text) <= _LONGEST_DECIMAL:
-            return decimal.Decimal(text)
-    raise unusual("a Decimal")
+def _decimal(making: Making, args: tuple[Any, ...]) -> decimal.Decimal:
+    if not are(args, str) or len(args[0]) > _LONGEST_DECIMAL:
+        raise unusual("a Decimal")
+    making.spend(len(args[0]))
+    return decimal.Decimal(args[0])
 
 
-def _fraction(_: Making, args: tuple[Any, ...]) -> fractions.Fraction:
-    match args:
-        case (str() as text,) if len(text) <= 2 * _LONGEST_NUMBER and _FRACTION.fullmatch(text):
-            return fractions.Fraction(text)
-        case (int() as over, int() as under) if (
-            max(over.bit_length(), under.bit_length()) <= 4 * _LONGEST_NUMBER
-        ):
-            return fractions.Fraction(over, under)
-    raise unusual("a fraction")
+def _fraction(making: Making, args: tuple[Any, ...]) -> fractions.Fraction:
+    is_text = are(args, str) and len(args[0]) <= 2 * _LONGEST_NUMBER and _FRACTION.fullmatch(args[0])
+    if not is_text and not are(args, int, int):
+        raise unusual("a fraction")
+    if not is_text and any(each.bit_length() > 4 * _LONGEST_NUMBER for each in args):
+        raise unusual("a fraction")
+    making.spend(sum(4 * len(each) if type(each) is str else each.bit_length() for each in args))
+    return fractions.Fraction(*args)
 
 
 def _namespace(making: Making, args: tuple[Any, ...]) -> Any:
@@ -227,11 +229,12 @@ def _partial(making: Making, args: tuple[Any, ...]) -> Any:
 
 
 def _fill_partial(making: Making, obj: Any, state: Any) -> None:
-    match state:
-        case (function, tuple(), None | dict() as named, None) if making.name_of(function):
-            if type(state[1]) is tuple and all(type(key) is str for key in named or ()):
-                obj.__setstate__(state)
-                return
+    if type(state) is tuple and len(state) == 4 and type(state[1]) is tuple:  # noqa: PLR2004 - function, args, kwargs, dict
+        function, args, named, attributes = state
+        is_named = named is None or (type(named) is dict and all(type(key) is str for key in named))
+        if making.name_of(function) and is_named and attributes is None:
+            obj.__setstate__((function, args, dict(named or {}), None))
+            return
     raise NotPickledError("gives a partial function a state that pickling does not", "functools.partial")
 
 
@@ -247,10 +250,9 @@ def _path(cls: type[pathlib.PurePath]) -> Rule:
 
 def _reference(_: Making, args: tuple[Any, ...]) -> Any:
     """What stands in a composite for one of its parts."""
-    match args:
-        case (int() as index,):
-            return imported("chainfold.integrations.sklearn", "Reference")(index)
-    raise unusual("a reference")
+    if not are(args, int):
+        raise unusual("a reference")
+    return imported("chainfold.integrations.sklearn", "Reference")(*args)
 
 
 CALLS: Final[dict[str, Rule]] = {

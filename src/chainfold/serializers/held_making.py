@@ -17,21 +17,22 @@ from chainfold.serializers.pickle_symbols import NotPickledError
 Fill = Callable[["Making", Any, Any], None]
 """What gives an object its state: of the load, the object, and the state."""
 
-_COPIES: Final = 8
+_COPIES: Final = 16
 _COPIED_BYTES: Final = 16 << 20
-"""What the parts of a pickle may be copied to: so many times their bytes, and so many more."""
+"""What is made of parts of a pickle may come to: so many times its bytes, and so many more."""
+_STEP: Final = 8
+"""What a step of looking at something costs, in bytes."""
+_SLOW_STEPS: Final = 1_000
+"""What it takes to hash a number that is no whole one."""
 _NUMBERS: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
 _HASHED: Final = _NUMBERS | {
     types.BuiltinFunctionType, type(...), type(NotImplemented), dt.date, dt.datetime, dt.time, dt.timedelta,
     dt.timezone, decimal.Decimal, fractions.Fraction, range, uuid.UUID, zoneinfo.ZoneInfo,
 }  # fmt: skip
 """Classes whose hash and equality are Python's own."""
-_MOST_STEPS: Final = 10_000
-"""What a key may be made of."""
-_MOST_ALIKE: Final = 1_000
-"""Keys of one hash, of what is not text: each is compared to all before it."""
 _MOST_NESTED: Final = 1_000
-"""Arrays of objects, and deques, that are in each other: C has no more stack to free them."""
+"""Arrays of objects, deques and defaultdicts that are in each other: C has no more stack to free them."""
+_MOST_DTYPES: Final = 50
 
 
 class Making:
@@ -52,7 +53,9 @@ class Making:
         self._pending: dict[int, tuple[Any, Fill]] = {}
         self._freed: dict[int, Any] = {}
         self._compiled: dict[int, Any] = {}
-        self._alike: collections.Counter[int] = collections.Counter()
+        self._targets: dict[int, Any] = {}
+        self._alike: collections.Counter[tuple[int, int]] = collections.Counter()
+        self._depths: dict[int, tuple[Any, int]] = {}
         self._nested = 0
 
     def find(self, found: Any, name: str) -> Any:
@@ -105,14 +108,14 @@ class Making:
         self._pending.pop(id(obj), None)
 
     def spend(self, amount: int) -> None:
-        """Note that so many bytes or items are copied.
+        """Note that so many bytes are made that are not in the pickle, or that as much work is done.
 
         Raises:
-            NotPickledError: If all copies together are far more than the pickle has.
+            NotPickledError: If all together are far more than the pickle has.
         """
         self.left -= amount
         if self.left < 0:
-            raise NotPickledError("asks for more memory than its bytes could fill")
+            raise NotPickledError("asks for more memory or time than its bytes pay for")
 
     def nest(self, items: Iterable[Any]) -> None:
         """Note that what C frees by itself holds these.
@@ -120,15 +123,34 @@ class Making:
         Raises:
             NotPickledError: If such may be in each other too often.
         """
-        if any(isinstance(each, collections.deque) or is_array(each) for each in items):
+        if any(
+            issubclass(type(each), collections.deque | collections.defaultdict) or is_array(each)
+            for each in items
+        ):
             self._nested += 1
             if self._nested > _MOST_NESTED:
                 raise NotPickledError("has arrays of objects in each other more often than can be freed")
+
+    def depth_of(self, dtype: Any) -> int:
+        """How many dtypes are in each other in one."""
+        return self._depths.get(id(dtype), (None, 1))[1]
+
+    def deepen(self, dtype: Any, parts: list[int]) -> None:
+        """Note that a dtype has parts that are so deep.
+
+        Raises:
+            NotPickledError: If they are deeper than numpy can follow.
+        """
+        depth = 1 + max(parts)
+        if depth > _MOST_DTYPES:
+            raise NotPickledError("has dtypes in each other more often than can be followed")
+        self._depths[id(dtype)] = dtype, depth
 
     def is_plain(self, value: Any) -> bool:
         """Whether it is a number, a text, an array of such, or a tuple, list or dict of those."""
         waiting, met = [value], set()
         while waiting:
+            self.spend(_STEP)
             each = waiting.pop()
             kind = type(each)
             if kind in _NUMBERS:
@@ -147,8 +169,12 @@ class Making:
         is_one = np is not None and type(value) is np.ndarray
         return is_one and not value.dtype.hasobject and not self.is_pending(value)
 
-    def check_key(self, key: Any) -> None:
+    def check_key(self, key: Any, target: Any) -> None:
         """Nothing, if a key of a dict, or what goes into a set, can be hashed without anybody's code.
+
+        Args:
+            key: It.
+            target: What it goes into: keys of one hash are compared there, each to all before it.
 
         Raises:
             NotPickledError: If not, or if it would take too long.
@@ -158,19 +184,21 @@ class Making:
         waiting, steps = [key], 0
         while waiting:
             each = waiting.pop()
-            steps += 1
-            if steps > _MOST_STEPS:
-                raise NotPickledError("has a key that takes too long to hash")
-            if isinstance(each, tuple | frozenset) and _has_hash_of(type(each), (tuple, frozenset)):
+            steps += _steps_of(each)
+            self.spend(_STEP)
+            if issubclass(type(each), tuple) and _has_hash_of(type(each), (tuple,)):
+                waiting.extend(tuple.__iter__(each))
+            elif type(each) is frozenset:
                 waiting += each
             elif not self._is_hashed(each):
                 kind = type(each)
                 name = self.name_of(kind) or f"{kind.__module__}.{kind.__qualname__}"
                 raise NotPickledError(f"has a key of the class {name}, whose code would run", name)
-        alike = hash(key)
-        self._alike[alike] += 1
-        if self._alike[alike] > _MOST_ALIKE:
-            raise NotPickledError("has too many keys that are told apart one by one only")
+        self.spend(_STEP * steps)
+        self._targets[id(target)] = target  # so that no other gets its place in memory
+        place = id(target), hash(key)
+        self._alike[place] += 1
+        self.spend(_STEP * steps * (self._alike[place] - 1))
 
     def _is_hashed(self, each: Any) -> bool:
         kind = type(each)
@@ -179,9 +207,9 @@ class Making:
         if is_dtype(each):
             self.seal(each)
             return True
-        if isinstance(each, enum.Enum):
+        if issubclass(kind, enum.Enum):
             return _has_hash_of(kind, (enum.Enum, int, str))
-        return _has_hash_of(kind, (object,)) or (isinstance(each, type) and _has_hash_of(kind, (type,)))
+        return _has_hash_of(kind, (object,)) or (issubclass(kind, type) and _has_hash_of(kind, (type,)))
 
 
 def _has_hash_of(kind: Any, those: tuple[Any, ...]) -> bool:
@@ -195,10 +223,23 @@ def _refuse(_: Making, obj: Any, __: Any) -> None:
     raise NotPickledError(f"gives a state to a {kind.__name__} that takes none, or no longer")
 
 
+def _steps_of(value: Any) -> int:
+    """How long it takes to hash a value, or compare two, roughly."""
+    kind = type(value)
+    size: int = 0
+    if kind is int:
+        size = value.bit_length() // 32
+    elif kind in {decimal.Decimal, fractions.Fraction}:
+        return _SLOW_STEPS
+    elif is_scalar(value):
+        size = value.nbytes
+    return 1 + size // 8
+
+
 def is_array(value: Any) -> bool:
     """Whether it is an array of numpy's, or of a subclass."""
     np: Any = sys.modules.get("numpy")
-    return np is not None and isinstance(value, np.ndarray)
+    return np is not None and issubclass(type(value), np.ndarray)
 
 
 def is_scalar(value: Any) -> bool:
@@ -206,7 +247,7 @@ def is_scalar(value: Any) -> bool:
     np: Any = sys.modules.get("numpy")
     return (
         np is not None
-        and isinstance(value, np.generic)
+        and issubclass(type(value), np.generic)
         and type(value).__module__ == "numpy"
         and not value.dtype.hasobject
     )
@@ -215,4 +256,4 @@ def is_scalar(value: Any) -> bool:
 def is_dtype(value: Any) -> bool:
     """Whether it is a dtype of numpy's."""
     np: Any = sys.modules.get("numpy")
-    return np is not None and isinstance(value, np.dtype)
+    return np is not None and issubclass(type(value), np.dtype)

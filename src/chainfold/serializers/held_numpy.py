@@ -3,7 +3,7 @@
 import math
 from typing import Any, Final
 
-from chainfold.serializers.held_calls import Rule, imported, unusual
+from chainfold.serializers.held_calls import Rule, are, imported, unusual
 from chainfold.serializers.held_making import Making, is_dtype
 from chainfold.serializers.held_states import (
     check_shape,
@@ -20,7 +20,10 @@ from chainfold.serializers.pickle_symbols import NotPickledError
 _CORES: Final = ("core", "_core")
 _RANDOM: Final = "numpy.random._pickle."
 _GENERATORS: Final = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+_GENERATOR_BYTES: Final = 4 << 10
+_TREE_BYTES: Final = 1 << 10
 _SEEDS: Final = "numpy.random.bit_generator."
+_BYTE: Final = (b"b", "b")
 _TREE: Final = "sklearn.tree._tree.Tree"
 _LOSSES: Final = ("sklearn._loss._loss.", "sklearn.linear_model._sgd_fast.")
 _AGAIN: Final = "__pyx_unpickle_"
@@ -55,18 +58,37 @@ def _dtype(making: Making, args: tuple[Any, ...]) -> Any:
     return making.await_state(made, fill_dtype)
 
 
-def _string_dtype(making: Making, args: tuple[Any, ...]) -> Any:
-    if not 1 <= len(args) <= 2 or not making.is_plain(args):  # noqa: PLR2004 - whether it coerces, what is missing
+def _string_dtype(_: Making, args: tuple[Any, ...]) -> Any:
+    missing = args[1] if args[1:] else None
+    if (
+        not 1 <= len(args) <= 2  # noqa: PLR2004 - whether it coerces, what is missing
+        or type(args[0]) not in {bool, int}
+        or type(missing) not in {float, str, type(None)}
+    ):
         raise unusual("a dtype of texts")
     np = _numpy()
     return np.dtypes.StringDType(coerce=bool(args[0]), **({"na_object": args[1]} if args[1:] else {}))
+
+
+def _is_of_no_items(args: tuple[Any, ...], length: int) -> bool:
+    """Whether the last of arguments are the shape and type that pickling writes, whatever an array has."""
+    if len(args) != length:
+        return False
+    shape, kind = args[-2:]
+    return (
+        are((shape,), tuple)
+        and are(shape, int)
+        and shape == (0,)
+        and type(kind) in {bytes, str}
+        and kind in _BYTE
+    )
 
 
 def _array(making: Making, args: tuple[Any, ...]) -> Any:
     """An array of no items, as pickling writes it: shape and type are in its state."""
     np = _numpy()
     kinds = (np.ndarray, np.matrix, np.recarray)
-    if len(args) != 3 or args[1] != (0,) or args[2] not in (b"b", "b"):  # noqa: PLR2004 - class, shape, type
+    if not _is_of_no_items(args, 3):
         raise unusual("an array")
     kind = next((each for each in kinds if each is args[0]), None)
     if kind is None:
@@ -82,8 +104,7 @@ def _array(making: Making, args: tuple[Any, ...]) -> Any:
 
 def _masked(making: Making, args: tuple[Any, ...]) -> Any:
     np = _numpy()
-    is_usual = len(args) == 4 and args[0] is np.ma.MaskedArray and args[1] is np.ndarray  # noqa: PLR2004 - and these
-    if not is_usual or args[2] != (0,) or args[3] not in (b"b", "b"):
+    if not _is_of_no_items(args, 4) or args[0] is not np.ma.MaskedArray or args[1] is not np.ndarray:
         raise unusual("a masked array")
     hidden = np.zeros((0,), "?")
     made = np.ma.MaskedArray.__new__(np.ma.MaskedArray, np.zeros((0,), "b"), mask=hidden, dtype="b")
@@ -127,15 +148,16 @@ def _buffer(making: Making, args: tuple[Any, ...]) -> Any:
 def _bit_generator(making: Making, args: tuple[Any, ...]) -> Any:
     """By its class, or its name, as numpy before 1.25 has it."""
     np = _numpy()
-    match args:
-        case ():
-            kind = np.random.MT19937
-        case (str() as name,) if name in _GENERATORS:
-            kind = getattr(np.random, name)
-        case (cls,) if any(cls is getattr(np.random, name) for name in _GENERATORS):
-            kind = cls
-        case _:
-            raise unusual("a bit generator")
+    said = args[0] if len(args) == 1 else np.random.MT19937
+    known = {name: getattr(np.random, name) for name in _GENERATORS}
+    kind = (
+        known.get(said)
+        if type(said) is str
+        else next((each for each in known.values() if each is said), None)
+    )
+    if kind is None or len(args) > 1:
+        raise unusual("a bit generator")
+    making.spend(_GENERATOR_BYTES)
     made = kind(0)  # any seed: its state follows
     return making.await_state(making.compile(made), fill_generator)
 
@@ -161,12 +183,14 @@ def _of_bit_generator(kind: str) -> Rule:
 
 def _tree(making: Making, args: tuple[Any, ...]) -> Any:
     """Of how many features, an array of how many classes each output has, and how many outputs that are."""
-    match args:
-        case (int() as features, classes, int() as outputs) if making.is_finished_array(classes):
-            if classes.shape == (outputs,) and outputs > 0 and features >= 0 and (classes > 0).all():
-                made = imported("sklearn.tree._tree", "Tree")(features, classes, outputs)
-                return making.await_state(making.compile(made), fill_tree)
-    raise unusual("a tree")
+    if len(args) != 3 or not are(args[::2], int, int) or not making.is_finished_array(args[1]):  # noqa: PLR2004 - those
+        raise unusual("a tree")
+    features, classes, outputs = args
+    if classes.shape != (outputs,) or outputs < 1 or features < 0 or not (classes > 0).all():
+        raise unusual("a tree")
+    making.spend(_TREE_BYTES + classes.nbytes)
+    made = imported("sklearn.tree._tree", "Tree")(features, classes, outputs)
+    return making.await_state(making.compile(made), fill_tree)
 
 
 def _new(name: str) -> Rule:
@@ -174,10 +198,9 @@ def _new(name: str) -> Rule:
     module = name.rpartition(".")[0]
 
     def rule(making: Making, args: tuple[Any, ...]) -> Any:
-        match args:
-            case (type() as cls,) if cls.__module__ == module and making.name_of(cls):
-                return making.await_state(making.compile(imported(module, "newObj")(cls)), fill_compiled)
-        raise unusual(f"an object by {name}")
+        if len(args) != 1 or making.name_of(args[0]).rpartition(".")[0] != module:
+            raise unusual(f"an object by {name}")
+        return making.await_state(making.compile(imported(module, "newObj")(*args)), fill_compiled)
 
     return rule
 
@@ -185,11 +208,10 @@ def _new(name: str) -> Rule:
 def _is_made_again(name: str, making: Making, args: tuple[Any, ...]) -> bool:
     """Whether a function of Cython's is given its class, a checksum, and a state of plain values."""
     module, _, function = name.rpartition(".")
-    match args:
-        case (type() as cls, int(), None | tuple()):
-            named = cls.__module__ == module and f"{_AGAIN}{cls.__name__}" == function
-            return named and (args[2] is None or all(map(making.is_plain, args[2])))
-    return False
+    if not are(args[1:], int, tuple) and not are(args[1:], int, type(None)):
+        return False
+    is_its_own = making.name_of(args[0]) == f"{module}.{function.removeprefix(_AGAIN)}"
+    return is_its_own and (args[2] is None or making.is_plain(args[2]))
 
 
 def compiled_rule(name: str) -> Rule | None:

@@ -6,8 +6,8 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
-from chainfold.serializers.held_making import Fill, Making, is_array, is_dtype
-from chainfold.serializers.pickle_dtypes import described
+from chainfold.serializers.held_making import Fill, Making, is_array, is_dtype, is_scalar
+from chainfold.serializers.pickle_dtypes import described, is_shape
 from chainfold.serializers.pickle_symbols import NotPickledError
 
 _LARGEST_EMPTY: Final = 1 << 24
@@ -16,6 +16,10 @@ _ISOTONIC: Final = "sklearn.isotonic.IsotonicRegression"
 _PREDICTOR: Final = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 _RV_GENERIC: Final = "scipy.stats._distn_infrastructure.rv_generic"
 _TEMPLATE: Final = "_parse_arg_template"
+_DISTRIBUTION_BYTES: Final = 1 << 16
+"""A text is compiled for each."""
+_FIELD_BYTES: Final = 256
+_VALUES: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
 _TREE_FIELDS: Final = ("left_child", "right_child", "feature")
 
 
@@ -40,7 +44,8 @@ def _check_attributes(cls: type, state: Any) -> None:
         if type(key) is not str or (
             key.startswith("__") and key.endswith("__") and not _describes(key, state[key])
         ):
-            raise NotPickledError(f"gives a {cls.__name__} a {key!r:.80} of its own", _full(cls))
+            shown = repr(key)[:80] if type(key) is str else type(key).__name__
+            raise NotPickledError(f"gives a {cls.__name__} a {shown} of its own", _full(cls))
 
 
 def _describes(key: str, value: Any) -> bool:
@@ -48,6 +53,23 @@ def _describes(key: str, value: Any) -> bool:
     return key in {"__doc__", "__module__", "__name__", "__qualname__"} and (
         value is None or type(value) is str
     )
+
+
+def fill_freely(obj: Any, state: Any) -> None:
+    """Of a class that the user has allowed: by its own method, if it has one, but by none of the object's."""
+    method = getattr(type(obj), "__setstate__", None)
+    if method is not None:
+        method(obj, state)
+        return
+    slots = None
+    if type(state) is tuple and len(state) == 2:  # noqa: PLR2004 - as pickling has it
+        state, slots = state
+    for key, value in (state or {}).items():
+        vars(obj)[sys.intern(key) if type(key) is str else key] = value
+    for key, value in (slots or {}).items():
+        if key.startswith("__") and key.endswith("__"):
+            raise NotPickledError(f"sets {key!r:.80} of a {type(obj).__name__}")
+        setattr(obj, key, value)
 
 
 def _slot(making: Making, cls: type, key: str) -> Any:
@@ -73,7 +95,8 @@ def _state_of(cls: type) -> NotPickledError:
 def _check_no_methods(cls: type, state: dict[str, Any]) -> None:
     """Nothing, if none of a state's keys stands in front of what the class's own code calls."""
     for key in state:
-        if any(key in vars(each) and callable(vars(each)[key]) for each in cls.__mro__):
+        own = [vars(each)[key] for each in cls.__mro__ if key in vars(each)]
+        if any(callable(each) or hasattr(type(each), "__get__") for each in own):
             raise NotPickledError(f"gives a {cls.__name__} a {key!r:.80} of its own", _full(cls))
 
 
@@ -122,11 +145,12 @@ def _check_distribution(making: Making, cls: type, state: Any) -> None:
     _check_no_methods(cls, state)
     stats: Any = sys.modules.get("scipy.stats")
     own: Any = next((each for each in vars(stats).values() if type(each) is cls), None) if stats else None
-    if own is None or state.get(_TEMPLATE) != vars(own)[_TEMPLATE]:
+    text = state.get(_TEMPLATE)
+    if own is None or type(text) is not str or text != vars(own)[_TEMPLATE]:
         raise NotPickledError(f"gives a {cls.__name__} a text to run", _full(cls))
     if type(state.get("numargs")) is not int or type(state.get("moment_type", 0)) is not int:
         raise _state_of(cls)
-    making.spend(1 << 14)
+    making.spend(_DISTRIBUTION_BYTES)
 
 
 def _check_nothing(_: Making, __: type, ___: Any) -> None:
@@ -159,7 +183,7 @@ def filler_of(cls: type) -> Fill | None:
         for check in checks:
             assert check is not None  # noqa: S101 - for the type checker
             check(making, cls, state)
-        vars(owners[0])["__setstate__"](obj, state)
+        vars(owners[0])["__setstate__"](obj, dict(state) if type(state) is dict else state)
 
     return fill
 
@@ -171,15 +195,29 @@ def fill_dtype(making: Making, obj: Any, state: Any) -> None:
         if not is_dtype(each):
             raise NotPickledError("has a dtype of what is none")
         making.seal(each)
+        deepest.append(making.depth_of(each))
         return each
 
-    base = obj
+    base, deepest = obj, [0]
     if type(state) is not tuple or len(state) < 8:  # noqa: PLR2004 - described says the rest
         raise NotPickledError("gives a dtype a state that pickling does not")
     expected = described(base, state, inner)
-    obj.__setstate__(state)
+    making.deepen(obj, deepest)
+    making.spend(_FIELD_BYTES * len(state[3] or ()))
+    obj.__setstate__(_own(state))
     if obj.itemsize != expected.itemsize or obj.flags & 0x7F != expected.flags & 0x7F:
         raise NotPickledError("has a dtype that is not what it claims to be")
+
+
+def _own(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A dtype's state with dicts that are nobody else's: numpy keeps them."""
+    fields = state[4] if state[4] is None else dict(state[4])
+    return (
+        *state[:4],
+        fields,
+        *state[5:8],
+        *(dict(each) if type(each) is dict else each for each in state[8:]),
+    )
 
 
 def fill_array(making: Making, obj: Any, state: Any) -> None:
@@ -202,7 +240,11 @@ def fill_masked(making: Making, obj: Any, state: Any) -> None:
     _, shape, dtype, order, content, mask, fill_value = state
     check_array(making, shape, dtype, order, content)
     check_array(making, shape, np.ma.make_mask_descr(dtype), order, mask)
-    if not making.is_plain(fill_value):
+    if is_array(fill_value):
+        is_one = making.is_finished_array(fill_value) and fill_value.size <= 1
+    else:
+        is_one = type(fill_value) in _VALUES or is_scalar(fill_value)
+    if not is_one:
         raise NotPickledError("has an object stand for what a mask hides")
     vars(np.ma.MaskedArray)["__setstate__"](obj, (1, shape, dtype, bool(order), content, mask, fill_value))
 
@@ -224,7 +266,7 @@ def check_array(making: Making, shape: Any, dtype: Any, order: Any, content: Any
         return
     if type(content) is not list or len(content) != count:
         raise NotPickledError("has an array with another number of items than it claims")
-    making.spend(len(content))
+    making.spend(count * max(dtype.itemsize, 1))
     if dtype.kind != "O" and not all(_fits(making, dtype, each) for each in content):
         raise NotPickledError("puts objects into an array of something else")
     making.nest(content)
@@ -239,7 +281,7 @@ def check_shape(making: Making, shape: Any, dtype: Any) -> None:
     if not is_dtype(dtype):
         raise NotPickledError("has an array whose dtype is not numpy's own")
     making.seal(dtype)
-    if type(shape) is not tuple or any(type(each) is not int or each < 0 for each in shape):
+    if not is_shape(shape):
         raise NotPickledError("has an array of no shape")
     claimed = math.prod(each for each in shape if each)
     if math.prod(shape) * dtype.itemsize == 0 and claimed > _LARGEST_EMPTY:
@@ -263,6 +305,8 @@ def _fits(making: Making, dtype: Any, item: Any) -> bool:
     if dtype.subdtype is not None and dtype.hasobject:
         base, shape = dtype.subdtype
         return _fits_in(making, base, shape, item)
+    if dtype.kind == "T":
+        return type(item) in {float, str, type(None)}
     return making.is_plain(item)
 
 

@@ -3,7 +3,6 @@
 A name is looked up only once it is on the list, as looking up imports.
 """
 
-import builtins
 import enum
 import importlib
 import types
@@ -44,7 +43,13 @@ _FILES: Final = frozenset(
 """The last words of names that do so too."""
 _MAPPED: Final = frozenset({"numpy.memmap", "numpy.core.memmap.memmap", "numpy._core.memmap.memmap"})
 """The class opens files, but is never had: what says that it is one is loaded as a plain array."""
-_TESTS: Final = frozenset({"tests", "_tests", "conftest", "setup"})
+_ASIDE: Final = frozenset(
+    {
+        "_ctest", "_cytest", "_examples", "_mptestutils", "_precompute", "_tests", "code_generators", "conftest", "cupy",
+        "cversions", "dask", "mypy_plugin", "setup", "testing", "tests", "torch",
+    }
+)  # fmt: skip
+"""Words of the names of their tests and tools, and of modules that import other libraries."""
 _PLAIN: Final = frozenset(
     {
         *(f"builtins.{name}" for name in (
@@ -77,7 +82,7 @@ def is_listed(name: str) -> bool:
     return (
         parts[0] in _LIBRARIES
         and not begins & _REFUSED
-        and not _TESTS.intersection(parts)
+        and not _ASIDE.intersection(parts)
         and not any(part.startswith("__") and part.endswith("__") for part in parts)
         and parts[-1] not in _FILES
     )
@@ -181,9 +186,12 @@ def enum_rule(cls: Any) -> Rule | None:
         return None
 
     def rule(_: Making, args: tuple[Any, ...]) -> Any:
-        if len(args) != 1 or type(args[0]) not in {int, str}:
+        members = vars(cls).get("_value2member_map_", {})
+        if (
+            len(args) != 1 or type(args[0]) not in {int, str} or args[0] not in members
+        ):  # others it would keep
             raise unusual(f"a member of {cls.__name__}")
-        return cls(*args)
+        return members[args[0]]
 
     return rule
 
@@ -240,9 +248,12 @@ def plain_filler(cls: Any) -> Fill | None:
 
 
 def _fill_uuid(_: Making, obj: Any, state: Any) -> None:
-    match state:
-        case {"int": builtins.int() as number, **rest} if 0 <= number < 1 << 128 and type(number) is int:
-            if set(rest) <= {"is_safe"} and all(type(each) is int for each in rest.values()):
-                obj.__setstate__(state)
-                return
-    raise NotPickledError("gives a UUID a state that pickling does not", "uuid.UUID")
+    if (
+        type(state) is not dict
+        or any(type(each) is not str for each in state)
+        or not {"int"} <= {*state} <= {"int", "is_safe"}
+        or any(type(each) is not int for each in state.values())
+        or not 0 <= state["int"] < 1 << 128
+    ):
+        raise NotPickledError("gives a UUID a state that pickling does not", "uuid.UUID")
+    obj.__setstate__(dict(state))

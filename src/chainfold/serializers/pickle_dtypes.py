@@ -22,6 +22,9 @@ _TRUE_FLAGS: Final = 0x7F
 be set, Python's lock, how items are read and written. Only whether fields are aligned is up to it. Source:
 numpy's `ndarraytypes.h`."""
 _ALIGNMENTS: Final = (-1, 1, 2, 4, 8, 16)
+_NAMES: Final = 3
+"""Where the state of a dtype has its fields' names."""
+_MOST_DIMENSIONS: Final = 64
 _NAME_LENGTH: Final = 24
 
 
@@ -33,7 +36,7 @@ def base_of(text: str) -> Any:
     """
     import numpy as np  # noqa: PLC0415 - imported where an array is met
 
-    if len(text) > _NAME_LENGTH or not text.isascii() or not text.isalnum():
+    if type(text) is not str or len(text) > _NAME_LENGTH or not text.isascii() or not text.isalnum():
         raise NotPickledError("makes a dtype in a way that pickling does not")
     return np.dtype(text)
 
@@ -56,13 +59,15 @@ def described(base: Any, state: Any, inner: Callable[[Any], Any]) -> Any:
     if type(state) is not tuple or len(state) not in _STATE_LENGTHS:
         raise wrong
     version, order, subarray, names, fields, itemsize, alignment, flags = state[:8]
-    if version not in _VERSIONS or type(order) is not str or len(order) != 1 or order not in "<>|=":
+    if any(type(each) is not int for each in (version, itemsize, alignment, flags)):
         raise wrong
-    if any(type(each) is not int for each in (itemsize, alignment, flags)):
+    if version not in _VERSIONS or type(order) is not str or len(order) != 1 or order not in "<>|=":
         raise wrong
     if names is not None:
         made = _of_fields(names, fields, itemsize, inner)
     elif subarray is not None:
+        if type(subarray) is not tuple or len(subarray) != 2:  # noqa: PLR2004 - dtype and shape
+            raise wrong
         part, shape = subarray
         shape = shape if type(shape) is tuple else (shape,)
         if any(type(each) is not int for each in shape):
@@ -91,12 +96,13 @@ def _of_fields(names: Any, fields: Any, itemsize: int, inner: Callable[[Any], An
 
     if type(names) is not tuple or type(fields) is not dict or any(type(name) is not str for name in names):
         raise NotPickledError("has a dtype whose fields have no names")
-    titles = {field[2] for field in fields.values() if len(field) > 2}  # noqa: PLR2004 - dtype, offset, title
-    if set(fields) != set(names) | titles or any(type(title) is not str for title in titles):
+    for field in fields.values():
+        if type(field) is not tuple or not 2 <= len(field) <= 3 or type(field[1]) is not int:  # noqa: PLR2004 - dtype, offset, title
+            raise NotPickledError("has a dtype whose fields lie nowhere")
+    titles = [field[2] for field in fields.values() if field[2:]]
+    if any(type(each) is not str for each in (*titles, *fields)) or {*fields} != {*names, *titles}:
         raise NotPickledError("has a dtype with other fields than it names")
     each = [fields[name] for name in names]
-    if any(type(field) is not tuple or type(field[1]) is not int for field in each):
-        raise NotPickledError("has a dtype whose fields lie nowhere")
     form: Any = {
         "names": list(names),
         "formats": [inner(field[0]) for field in each],
@@ -110,16 +116,34 @@ def _is_known(base: Any, metadata: tuple[Any, ...]) -> bool:
     """Whether a dtype's metadata are a date's unit, of a date, or of any other a dict."""
     if base.kind not in "mM":
         return all(each is None or type(each) is dict for each in metadata)
-    match metadata:
-        case ((None | dict(), (str() | bytes() as unit, int(), int(), int())),):
-            return len(unit) <= len("generic")
-        case ((None | dict(), (Symbol(), int(), int(), int())),):  # bytes, in protocols before the third
-            return True
-    return False
+    if len(metadata) != 1 or type(metadata[0]) is not tuple or len(metadata[0]) != 2:  # noqa: PLR2004 - a dict, and the unit
+        return False
+    others, unit = metadata[0]
+    return (
+        (others is None or type(others) is dict)
+        and type(unit) is tuple
+        and len(unit) == 4  # noqa: PLR2004 - name, how many, of how many parts, events
+        and type(unit[0]) in {str, bytes, Symbol}  # bytes are called for, in protocols before the third
+        and (type(unit[0]) is Symbol or len(unit[0]) <= len("generic"))
+        and all(type(each) is int for each in unit[1:])
+    )
 
 
-def dtype_of(symbol: Any) -> Any:
+def is_shape(shape: Any) -> bool:
+    """Whether it is one that an array can have."""
+    return (
+        type(shape) is tuple
+        and len(shape) <= _MOST_DIMENSIONS
+        and all(type(each) is int and 0 <= each < 1 << 63 for each in shape)
+    )
+
+
+def dtype_of(symbol: Any, spend: Callable[[int], None]) -> Any:
     """The numpy.dtype that a symbol stands for.
+
+    Args:
+        symbol: It.
+        spend: What is told of how many fields dtypes have been made, and may raise.
 
     Raises:
         ValueError: If it is none, or its state contradicts itself.
@@ -130,5 +154,10 @@ def dtype_of(symbol: Any) -> Any:
         return np.dtype("T")
     if not isinstance(symbol, Symbol) or name_of(symbol.target) not in DTYPES or not symbol.args:
         raise NotPickledError("has an array whose dtype is not numpy's own")
-    base = base_of("V" if name_of(symbol.args[0]) in RECORDS else symbol.args[0])
-    return base if symbol.state is None else described(base, symbol.state, dtype_of)
+    if symbol.dtype is None:
+        base = base_of("V" if name_of(symbol.args[0]) in RECORDS else symbol.args[0])
+        if type(symbol.state) is tuple and len(symbol.state) > _NAMES and type(symbol.state[_NAMES]) is tuple:
+            spend(len(symbol.state[_NAMES]))
+        state = symbol.state
+        symbol.dtype = base if state is None else described(base, state, lambda each: dtype_of(each, spend))
+    return symbol.dtype

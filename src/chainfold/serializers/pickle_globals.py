@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from chainfold.serializers.pickle_dtypes import dtype_of
+from chainfold.serializers.pickle_dtypes import dtype_of, is_shape
 from chainfold.serializers.pickle_symbols import NotPickledError, Symbol, Unpickler, full_name, name_of
 
 ARRAY_WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
@@ -23,6 +23,7 @@ SUBIMPORT: Final = "cloudpickle.cloudpickle.subimport"
 GETATTR: Final = "builtins.getattr"
 RECONSTRUCTOR: Final = "copyreg._reconstructor"
 UFUNCS: Final = frozenset({"numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"})
+_MOST_FIELDS: Final = 100_000
 _PICKLE: Final = b"\x80"
 
 
@@ -143,6 +144,7 @@ class _Reader(Opcodes):
         self.called: set[str] = set()
         self.made: set[str] = set()
         self.filled: set[str] = set()
+        self.fields = 0
 
     def find_class(self, module: str, name: str) -> Symbol:
         full = ".".join(full_name(self.proto, module, name))
@@ -193,7 +195,7 @@ class _Reader(Opcodes):
         made = self.stack[-1]
         if not isinstance(made, Symbol) or made.name:
             raise NotPickledError("gives a state to what it has not made")
-        made.state = state
+        made.state, made.dtype = state, None
         name = name_of(made.target)
         self.filled.add(name)
         if name in self.called and isinstance(made.args, tuple) and made.args and name_of(made.args[0]):
@@ -201,18 +203,28 @@ class _Reader(Opcodes):
         if name == ARRAY_WRAPPER:
             self._pass(state)
 
+    def spend(self, fields: int) -> None:
+        """Note that a dtype of so many fields has been made, to see how long an array is."""
+        self.fields += fields
+        if self.fields > _MOST_FIELDS + len(self.file.getbuffer()):
+            raise NotPickledError("asks for more memory or time than its bytes pay for")
+
     def _pass(self, state: Any) -> None:
         """Go on behind the array that joblib wrote."""
-        dtype = dtype_of(state["dtype"])
+        dtype, shape = dtype_of(state["dtype"], self.spend), state["shape"]
+        if not is_shape(shape):
+            raise NotPickledError("has an array of no shape")
         if dtype.hasobject:
             inner = type(self)(self.file)
+            inner.fields = self.fields
             inner.load()
             for name in ("named", "called", "made", "filled"):
                 getattr(self, name).update(getattr(inner, name))
+            self.fields = inner.fields
             return
         if state.get("numpy_array_alignment_bytes") is not None:
             self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
-        length = math.prod(int(each) for each in state["shape"]) * dtype.itemsize
+        length = math.prod(shape) * dtype.itemsize
         if not 0 <= length <= len(self.file.getbuffer()) - self.file.tell():
             raise NotPickledError("has an array that is cut short")
         self.file.seek(length, io.SEEK_CUR)

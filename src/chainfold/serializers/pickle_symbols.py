@@ -29,6 +29,7 @@ class Symbol:
         self.target = target
         self.args = args
         self.state: Any = None
+        self.dtype: Any = None
 
 
 def name_of(value: Any) -> str:
