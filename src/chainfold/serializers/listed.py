@@ -45,8 +45,8 @@ _MAPPED: Final = frozenset({"numpy.memmap", "numpy.core.memmap.memmap", "numpy._
 """The class opens files, but is never had: what says that it is one is loaded as a plain array."""
 _ASIDE: Final = frozenset(
     {
-        "_ctest", "_cytest", "_examples", "_mptestutils", "_precompute", "_tests", "code_generators", "conftest", "cupy",
-        "cversions", "dask", "mypy_plugin", "setup", "testing", "tests", "torch",
+        "_ctest", "_cytest", "_examples", "_mptestutils", "_precompute", "_tests", "code_generators",
+        "conftest", "cupy", "cversions", "dask", "mypy_plugin", "setup", "testing", "tests", "torch",
     }
 )  # fmt: skip
 """Words of the names of their tests and tools, and of modules that import other libraries."""
