@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -207,3 +208,42 @@ def leaves(estimator: Any) -> list[Any]:
 
 def _is_identity(transformer: Any) -> bool:
     return isinstance(transformer, FunctionTransformer) and transformer.func is None
+
+
+class KeepsMethod(RegressorMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] # no types
+    """Keeps the method that it predicts with, chosen when it is fitted."""
+
+    def __init__(self, estimator: Any = None) -> None:
+        self.estimator = estimator
+
+    def fit(self, samples: Any, targets: Any) -> Any:
+        self.estimator_ = clone(self.estimator).fit(samples, targets)
+        self.keep()
+        return self
+
+    def keep(self) -> None:
+        self.predict_ = self.estimator_.predict
+
+    def predict(self, samples: Any) -> Any:
+        return self.estimator_.predict(samples)
+
+
+class HoldsItself(KeepsMethod):
+    def keep(self) -> None:
+        self.owners_ = [self]
+
+
+class HoldsAnother(KeepsMethod):
+    def keep(self) -> None:
+        self.other_ = HoldsAnother(self.estimator)
+        self.other_.estimator_ = self.estimator_
+        self.other_.other_ = self
+
+
+class ReadsItsPart(KeepsMethod):
+    def keep(self) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        self.coef_ = self.estimator_.coef_

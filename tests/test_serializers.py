@@ -859,3 +859,22 @@ def test_an_estimator_that_was_loaded_is_the_same_file_again(model: Any) -> None
     """Also with the masked arrays of a search, which settle at the second loading."""
     done = serialize(model.fit(X, Y))
     assert serialize(deserialize(done.data, done.format)).data == done.data
+
+
+@pytest.mark.parametrize(
+    "descr", ["'<M8[s/0]'", "[('a', '<m8[3D/0]')]", "('<M8[s/0]', (2,))", "'T'", "'f8,f8'"]
+)
+def test_a_dtype_that_numpy_does_not_write_is_none(descr: str) -> None:
+    """numpy divides by what the text says: by zero, which ends the process."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8)
+    with pytest.raises(SerializationError, match="is no dtype"):
+        deserialize(content, "numpy_npy")
+
+
+def test_an_array_has_so_many_dimensions_only() -> None:
+    shape = f"({'4611686018427387904,' * 3_000})"
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with pytest.raises(SerializationError, match="3,000 dimensions"):
+        deserialize(content, "numpy_npy")

@@ -256,3 +256,17 @@ def test_whole_numbers_have_one_fingerprint_if_they_are_equal(one: list[int], ot
         (digest,) = {fingerprint(each)["digest"] for each in same}
         digests.append(digest)
     assert (digests[0] == digests[1]) == (one == other)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "int64[pyarrow]", "polars"])
+def test_large_numbers_beside_missing_ones_are_not_rounded(dtype: str) -> None:
+    """Libraries make float64 of such columns: two tables of other ids had one digest."""
+    for make in (pd.Series, lambda values, dtype: pd.DataFrame({"a": values}, dtype=dtype)):
+        ids, small = [2**53 + 1, None], [2**53, None]
+        if dtype == "polars":
+            tables = [pl.Series(ids), pl.Series(small)]
+        else:
+            tables = [make(values, dtype=dtype) for values in (ids, small)]
+        with pytest.raises(InvalidInputError, match="large whole numbers beside"):
+            fingerprint(tables[0])
+        assert fingerprint(tables[1])["digest"] == fingerprint([2.0**53, None])["digest"]

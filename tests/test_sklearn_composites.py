@@ -44,7 +44,16 @@ from sklearn.preprocessing import (
 )
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-from tests.composites import CLASSES, X, Y, outcome
+from tests.composites import (
+    CLASSES,
+    HoldsAnother,
+    HoldsItself,
+    KeepsMethod,
+    ReadsItsPart,
+    X,
+    Y,
+    outcome,
+)
 
 from chainfold import (
     ArtifactRegistry,
@@ -576,9 +585,40 @@ def test_alone_it_is_all_or_nothing(registry: ArtifactRegistry) -> None:
 def test_what_cannot_be_copied_is_told(registry: ArtifactRegistry) -> None:
     pipeline = flat()
     pipeline.lock = threading.Lock()
-    with pytest.raises(SerializationError, match="cannot take Pipeline apart"):
+    with pytest.raises(SerializationError, match=r"cannot serialise .*\.Pipeline: .*_thread.lock"):
         register_fitted(registry, pipeline)
     assert len(registry) == 0
+
+
+@pytest.mark.parametrize("kind", [KeepsMethod, HoldsItself, HoldsAnother, ReadsItsPart])
+def test_what_cannot_do_without_its_parts_is_stored_in_one_piece(
+    registry: ArtifactRegistry, kind: type[KeepsMethod]
+) -> None:
+    """pickle holds them: a method of a part, a cycle, a state that is taken by reading a part."""
+    fitted = kind(Ridge()).fit(X, Y)
+    record = register_fitted(registry, fitted, X, Y)
+    assert type(load_fitted(registry, record.artifact_id)) is kind
+    assert (load_fitted(registry, record.artifact_id).predict(X) == fitted.predict(X)).all()
+
+
+def test_more_parts_than_an_entry_can_name_are_stored_in_one_piece(registry: ArtifactRegistry) -> None:
+    many = MultiOutputRegressor(Ridge()).fit(X, np.tile(Y, (1_500, 1)).T)
+    record = register_fitted(registry, many)
+    assert len(registry) == 1
+    assert (load_fitted(registry, record.artifact_id).predict(X) == many.predict(X)).all()
+
+
+def test_very_many_parameters_do_not_hide_the_parts(registry: ArtifactRegistry) -> None:
+    """Of a record's parameters 200,000 values are kept."""
+    record = register_fitted(registry, flat(), X, Y, params={"rows": list(range(210_000))})
+    assert {"@parts", "@versions", "@data"} <= set(record.params)
+    assert (load_fitted(registry, record.artifact_id).predict(X) == flat().predict(X)).all()
+
+
+@pytest.mark.parametrize("params", [3, "abc", {"@parts": ["x"]}])
+def test_params_are_a_mapping_that_hides_nothing(registry: ArtifactRegistry, params: Any) -> None:
+    with pytest.raises(InvalidInputError, match="params"):
+        register_fitted(registry, Ridge().fit(X, Y), params=params)
 
 
 def test_in_a_run_only_what_failed_is_taken_back(registry: ArtifactRegistry) -> None:

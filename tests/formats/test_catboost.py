@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
 from tests.formats.laws import came_back, check_processes, check_refused, damaged, strangers
 
 from chainfold.errors import SerializationError
@@ -47,6 +48,21 @@ def samples() -> dict[str, Any]:
 def plain(found: Any) -> Any:
     """What was predicted: the bits of numbers, or names."""
     return found.tolist() if found.dtype == object else found.tobytes()
+
+
+def test_features_of_texts_come_back() -> None:
+    """What CatBoost writes of a model that it has read ends the process that reads it: that is refused."""
+    texts = pd.DataFrame({"number": X[:, 0], "text": np.where(X[:, 1] > 0, "hello world", "foo bar")})
+    model = cb.CatBoostClassifier(**SMALL, text_features=["text"]).fit(texts, (Y > 0).astype(int))
+    with pytest.raises(SerializationError, match="CatBoost writes a model with features of texts once"):
+        serialize(model, "catboost")
+    for whole in (model, Pipeline([("none", "passthrough"), ("model", model)])):
+        done = serialize(whole)
+        assert done.format == "joblib"
+        again = deserialize(done.data, done.format)
+        assert plain(again.predict_proba(texts)) == plain(whole.predict_proba(texts))
+        with pytest.raises(SerializationError, match="register the model as it was trained"):
+            serialize(again)
 
 
 def test_what_comes_back_is_what_was() -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -211,3 +212,16 @@ def test_files_made_to_hurt(data: bytes, words: str) -> None:
 @given(st.sampled_from(["numbers", "texts", "categories", "levels", "series"]), st.data())
 def test_damage(name: str, data: st.DataObject) -> None:
     check_refused(data.draw(damaged(serialize(samples()[name]).data)), "pandas_arrow")
+
+
+@pytest.mark.parametrize("place", ["columns", "column_indexes"])
+@pytest.mark.parametrize("text", ["datetime64[s/0]", "<M8[ns/ 0]", "m8[0s]"])
+def test_a_unit_of_no_parts_is_no_type(place: str, text: str) -> None:
+    """numpy divides by what the text says, which ends the process: pandas gives it what the file says."""
+    table = pa.ipc.open_file(io.BytesIO(serialize(pd.DataFrame({"a": [1.5]})).data)).read_all()
+    said = json.loads(table.schema.metadata[b"pandas"])
+    for column in said[place]:
+        column["numpy_type"] = text
+    metadata = {**table.schema.metadata, b"pandas": json.dumps(said).encode()}
+    with pytest.raises(SerializationError, match="is no type of a column"):
+        deserialize(file_of(table.replace_schema_metadata(metadata)), "pandas_arrow")

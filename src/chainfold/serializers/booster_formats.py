@@ -184,6 +184,10 @@ class LightGBMSerializer(BoosterSerializer):
         return trees.decode()
 
 
+DICTIONARY: Final = b"MMapDictionary"
+"""What a model of CatBoost's has if it has features of texts."""
+
+
 class CatBoostSerializer(BoosterSerializer):
     """The estimators of CatBoost; the trees in its binary form.
 
@@ -206,6 +210,18 @@ class CatBoostSerializer(BoosterSerializer):
         if "_test_evals" in state:
             state = {**state, "_test_evals": [[]]}
         return super()._split(state, files)
+
+    def dumps(self, obj: Any) -> bytes:
+        """The object as a zip.
+
+        Raises:
+            TypeError: With the reason, when the format would not give it back as it is.
+        """
+        if DICTIONARY in bytes(obj.__getstate__().get("__model", b"")):
+            raise TypeError(
+                "CatBoost writes a model with features of texts once, and wrongly once it was read"
+            )
+        return super().dumps(obj)
 
     def _stored(self, trees: Any) -> bytes:
         """The bytes as CatBoost writes them once it has read them: its map of metadata then has one order."""

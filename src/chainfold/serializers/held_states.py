@@ -337,8 +337,10 @@ def fill_generator(making: Making, obj: Any, state: Any) -> None:
     if not all(making.is_plain(each) or making.is_compiled(each) for each in _parts(state)):
         raise _state_of(type(obj))
     said = state[0] if type(state) is tuple and state else state
-    inner = said.get("state") if type(said) is dict else None
-    places = [(inner or {}).get("pos", 0), said.get("buffer_pos", 0) if type(said) is dict else 0]
+    if type(said) is not dict:
+        raise _state_of(type(obj))
+    inner = said.get("state")
+    places = [inner.get("pos", 0) if type(inner) is dict else 0, said.get("buffer_pos", 0)]
     for place, most in zip(places, (624, 4), strict=True):
         if type(place) is not int or not 0 <= place <= most:
             raise _state_of(type(obj))

@@ -5,6 +5,7 @@ import pickle
 import zlib
 from typing import Any, Final
 
+from chainfold.serializers.booster_formats import DICTIONARY
 from chainfold.serializers.noting import Pickled
 from chainfold.serializers.pickle_globals import names_in
 from chainfold.serializers.protocol import module_of, require
@@ -102,9 +103,9 @@ def _settled(done: Pickled) -> Pickled:
     A pickle tells one object from two that are equal: so what was loaded is another pickle than it was loaded
     from, if only because its dtypes are no longer those that numpy has one of each. From the first loading on
     they are the same, with masked arrays (a search has some) from the second on: so registering what was
-    loaded is no new file.
+    loaded is no new file. Models of CatBoost's with texts must not be: they are written wrongly once read.
     """
-    if len(done.data) >= _SETTLED_BELOW:
+    if len(done.data) >= _SETTLED_BELOW or DICTIONARY in done.data:
         return done
     try:
         for _ in range(2 if _MASKED in done.data else 1):

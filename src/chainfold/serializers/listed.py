@@ -106,13 +106,13 @@ def found_all(name: str) -> list[Any]:
     """
     parts = name.split(".")
     found: list[Any] = []
-    for length in range(len(parts) - 1, 0, -1) if all(parts) else ():
+    for length in range(1, len(parts)) if all(parts) else ():
         try:
             each: Any = importlib.import_module(".".join(parts[:length]))
-            for part in parts[length:]:
-                each = getattr(each, part, None)
-        except (Exception, SystemExit):  # noqa: BLE001, S112 - whatever its code raises when it is imported
-            continue
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever its code raises when it is imported
+            break  # and then there is nothing in it
+        for part in parts[length:]:
+            each = getattr(each, part, None)
         if each is not None:
             found.append(each)
     return found

@@ -2,11 +2,19 @@
 
 import ast
 import io
+import re
 import sys
 from typing import Any, Final
 
 from chainfold.serializers.protocol import NotOfThisFormatError, describe, module_of, require, type_name
 
+_MOST_DIMENSIONS: Final = 64
+_MOST_NESTED: Final = 100
+_DESCR: Final = re.compile(
+    r"[<>|=]?([?biufcSUVO]\d*|[mM]8?(\[([1-9]\d{0,9})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as|generic)\])?)",
+    re.ASCII,
+)
+"""A dtype as headers have it. `M8[s/0]` is one to numpy, too, and ends the process."""
 _UTF8_VERSION: Final = 3
 """From this version of npy on the header is UTF-8."""
 
@@ -152,6 +160,26 @@ def _unused(dtype: Any) -> list[tuple[int, int]]:
     return [(each * width + first, width - _EXTENDED_BYTES) for each in range(numbers)]
 
 
+def _check_descr(descr: Any, depth: int) -> None:
+    """Nothing, if a header describes a dtype as numpy does: it divides by what another text may say.
+
+    Raises:
+        ValueError: If not.
+    """
+    if depth > _MOST_NESTED:
+        raise ValueError("its dtype is nested too deeply")
+    if isinstance(descr, str):
+        if not _DESCR.fullmatch(descr):
+            raise ValueError(f"{descr!r:.40} is no dtype")
+    elif isinstance(descr, tuple):
+        _check_descr(descr[0], depth + 1)
+    elif isinstance(descr, list):
+        for field in descr:
+            _check_descr(field[1], depth + 1)
+    else:
+        raise ValueError(f"{descr!r:.40} is no dtype")  # noqa: TRY004 - the bytes are wrong
+
+
 def _check_size(data: bytes, npy: Any) -> None:
     """Nothing, if the bytes are as many as the header says.
 
@@ -170,6 +198,9 @@ def _check_size(data: bytes, npy: Any) -> None:
         raise ValueError("its header is nested too deeply") from error
     if not isinstance(header, dict):
         raise ValueError("its header is no dict")  # noqa: TRY004 - the bytes are wrong
+    if len(header["shape"]) > _MOST_DIMENSIONS:
+        raise ValueError(f"it has {len(header['shape']):,} dimensions")
+    _check_descr(header["descr"], 0)
     expected = npy.descr_to_dtype(header["descr"]).itemsize
     for side in header["shape"]:
         if type(side) is not int or side < 0:

@@ -3,6 +3,7 @@
 `docs/formats.md`, section "pandas", has what is beside pandas' own metadata in the file.
 """
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,8 @@ _INSTALL: Final = "chainfold[pandas]"
 _KEY: Final = b"chainfold"
 _MAGIC: Final = b"ARROW1\x00\x00"
 """What an Arrow file starts with; from there on it is an Arrow stream."""
+_PART_OF_UNIT: Final = re.compile(r"/\s*\d|\[\s*0", re.ASCII)
+"""As in `datetime64[s/0]`, and `datetime64[0s]`; no time zone is called so."""
 _END: Final = b"ARROW1"
 _LABELS: Final = (str, int, float, bool, type(None))
 
@@ -82,6 +85,7 @@ class PandasSerializer:
                 raise ValueError("the table is compressed")
         table = arrow.ipc.open_stream(stream).read_all()
         _check(table, len(data), arrow)
+        _check_types((table.schema.metadata or {}).get(b"pandas", b"{}"))
         notes = msgspec.json.decode((table.schema.metadata or {})[_KEY], type=_Notes)
         return _finished(table.to_pandas(), notes, require("pandas", _INSTALL))
 
@@ -173,6 +177,19 @@ def _check(table: Any, size_bytes: int, arrow: Any) -> None:
     table.validate(full=True)  # before anything else is asked of it
     if table.num_rows > 8 * size_bytes or table.nbytes > size_bytes:
         raise ValueError(f"{table.num_rows:,} rows cannot be in {size_bytes:,} bytes")
+
+
+def _check_types(metadata: bytes) -> None:
+    """Nothing, if pandas finds no unit of time that is a part of another: numpy divides by what a text says.
+
+    Raises:
+        ValueError: If it would.
+    """
+    said = msgspec.json.decode(metadata)
+    for name in ("columns", "column_indexes"):
+        for column in said.get(name, ()):
+            if _PART_OF_UNIT.search(str(column.get("numpy_type"))):
+                raise ValueError(f"{column['numpy_type']!r:.80} is no type of a column")
 
 
 def _is_bounded(kind: Any, kinds: Any, *, is_inside: bool = False) -> bool:

@@ -126,6 +126,8 @@ def _is_known(base: Any, metadata: tuple[Any, ...]) -> bool:
         and type(unit[0]) in {str, bytes, Symbol}  # bytes are called for, in protocols before the third
         and (type(unit[0]) is Symbol or len(unit[0]) <= len("generic"))
         and all(type(each) is int for each in unit[1:])
+        and 0 < unit[1] < 1 << 31
+        and unit[2:] == (1, 1)  # of parts of units numpy makes smaller ones; by none it would divide
     )
 
 

@@ -4,15 +4,21 @@ Keras and torch say by themselves how their objects are pickled, and what is pic
 loaded: a model of a class that Keras does not know, a tensor whose dtype torch finds no class of storage for.
 """
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
+from chainfold.serializers.booster_formats import DICTIONARY
 from chainfold.serializers.keras_format import KerasSerializer, predict_alike
 from chainfold.serializers.libraries import is_of_library, own_formats
 from chainfold.serializers.protocol import Serializer, describe, type_name
 
 _AT_ODDS: Final = frozenset({"keras", "torch"})
 """Top-level modules whose objects are read back wherever in a pickle they are."""
+_EXITS: Final = (0, 1)
+"""A child read it, or Python raised an error; others come from what ends a process."""
 _KERAS: Final = "_unpickle_model"
 """How Keras pickles its objects: by this method of their class, which may be from anywhere."""
 
@@ -33,6 +39,8 @@ def check_readable(obj: Any, serializer: Serializer, data: bytes, names: Iterabl
     Raises:
         UnreadableError: If it cannot be loaded, gives another class, or a model that predicts otherwise.
     """
+    if DICTIONARY in data:
+        _check_in_a_child(data)
     is_keras = (
         any(name.endswith(_KERAS) for name in names) or _KERAS.encode() in data
     )  # cloudpickle has its code
@@ -51,6 +59,30 @@ def check_readable(obj: Any, serializer: Serializer, data: bytes, names: Iterabl
         raise UnreadableError(
             "have the state of its layers in their get_config(), in a weight, or in save_own_variables(): "
             "loaded again it predicts something else, because Keras does not keep what it needs for that"
+        )
+
+
+def _check_in_a_child(data: bytes) -> None:
+    """Nothing, if reading a pickle does not end the process, as what CatBoost writes of what it read may.
+
+    Raises:
+        UnreadableError: If it does.
+    """
+    path = os.pathsep.join(filter(None, sys.path))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "import pickle, sys; pickle.load(sys.stdin.buffer)"],
+            input=data,
+            capture_output=True,
+            env=os.environ | {"PYTHONPATH": path},
+            check=False,
+        )
+    except OSError:  # no Python to be started: then nothing can be tried
+        return
+    if done.returncode not in _EXITS:
+        raise UnreadableError(
+            "register the model as it was trained: CatBoost has written one with features of texts that it "
+            "had read before, and to read that again ends the process"
         )
 
 

@@ -78,7 +78,7 @@ def _is_sparse(data: Any) -> bool:
 def _array(data: Any) -> Array:
     """Anything else as an array. A list becomes one of objects: numpy would make texts of its numbers."""
     if hasattr(data, "to_numpy"):
-        return np.asarray(data.to_numpy())
+        return _values(data)
     found = (
         data
         if isinstance(data, np.ma.MaskedArray)
@@ -86,6 +86,17 @@ def _array(data: Any) -> Array:
     )
     if found.ndim == 0:
         raise TypeError("it has no rows")
+    return found
+
+
+def _values(series: Any) -> Array:
+    """A column, or several, as an array. Whole numbers beside missing ones are not rounded."""
+    found = np.asarray(series.to_numpy())
+    whole = str(getattr(series, "dtype", "")).lower().startswith(("int", "uint"))
+    if whole and found.dtype.kind == "f" and (np.abs(found) >= _LARGE).any():
+        several = series.to_list()
+        found = np.empty(len(several), dtype=object)
+        found[:] = several
     return found
 
 
@@ -107,7 +118,7 @@ def _digests(table: Any) -> Iterator[bytes]:
     if _is_frame(table):
         several = table.get_columns() if hasattr(table, "get_columns") else _series(table)
         for series in several:
-            yield _digest(np.asarray(series.to_numpy()))
+            yield _digest(_values(series))
     elif _is_sparse(table):
         yield from _sparse_digests(table)
     else:

@@ -1,7 +1,7 @@
 """Which artifacts a fitted estimator becomes: the chain, fold, branch and sources of each of its parts."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from chainfold.chain import OperatorChain, OperatorNode
 from chainfold.errors import InvalidInputError
@@ -15,6 +15,9 @@ from chainfold.integrations.sklearn.composites import (
 )
 from chainfold.records import ArtifactType, Fold
 from chainfold.serializers.protocol import type_name
+
+_MOST_MEMBERS: Final = 800
+"""What is put together from more is registered in one piece: its entry in the log could not name them all."""
 
 
 @dataclass(eq=False)
@@ -139,6 +142,14 @@ class _Flow(NamedTuple):
     height: int
 
 
+class _HoldsItselfError(Exception):
+    """A composite is within itself: it is registered in one piece."""
+
+    def __init__(self, fitted: Any) -> None:
+        super().__init__(fitted)
+        self.fitted = fitted
+
+
 class _Walk:
     """One walk over a fitted estimator. Routes get their steps at the end: they follow all operators."""
 
@@ -146,6 +157,7 @@ class _Walk:
         self._parts: list[tuple[Part, int]] = []  # each with its height if it is a route, else 0
         self._steps = 0
         self._taken: set[tuple[str, Fold]] = set()
+        self._open: list[Any] = []
 
     def visit(self, member: Member, place: _Place, role: ArtifactType | None = None) -> _Flow:
         """Plan what one member becomes, after all that is in it; its role, where it has none of its own."""
@@ -153,18 +165,41 @@ class _Walk:
         if is_estimator(fitted) and not is_fitted(fitted):
             told = f"{_told(fitted)}{_where(place)}{_step(fitted)}"
             raise InvalidInputError(f"cannot register what is not fitted: {told}. Fit it first")
+        if any(each is fitted for each in self._open):
+            raise _HoldsItselfError(fitted)
         composite = composite_of(fitted)
+        if composite is not None and sum(map(len, composite.stages)) > _MOST_MEMBERS:
+            composite = None
         part = Part(place.name, fitted, role or _role(fitted), OperatorChain(), place.fold)
         part.branch_path = list(place.branch)
-        if composite is None:
+        planned = None if composite is None else self._inside(composite, place, part, role)
+        if composite is None or planned is None:
             part.sources = list(place.sources)
             return self._operator(part, place, place, 0)
-        behind, height = self._stages(composite, place, part, role)
+        behind, height = planned
         if not composite.is_route:
             return self._operator(part, place, behind, height)
         part.chain = behind.path  # its own node comes at the end
         self._parts.append((part, height + 1))
         return _Flow(part, behind.path, behind.step, height + 1)
+
+    def _inside(
+        self, composite: Composite, place: _Place, part: Part, role: ArtifactType | None
+    ) -> tuple[_Place, int] | None:
+        """Plan what is in a composite; None if that is, among others, the composite itself."""
+        done, steps, taken = len(self._parts), self._steps, set(self._taken)
+        self._open.append(part.fitted)
+        try:
+            return self._stages(composite, place, part, role)
+        except _HoldsItselfError as error:
+            if error.fitted is not part.fitted:
+                raise
+            del self._parts[done:]
+            self._steps, self._taken = steps, taken
+            part.members = []
+            return None
+        finally:
+            self._open.pop()
 
     def finished(self) -> list[Part]:
         """All parts, in order of registration."""

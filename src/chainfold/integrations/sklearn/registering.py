@@ -15,6 +15,7 @@ from chainfold.integrations.sklearn.plan import Part, parts
 from chainfold.integrations.sklearn.skeletons import put_together, references_met, taken_apart
 from chainfold.records import PARTS, ArtifactRecord, Fold, MetaModelConfig
 from chainfold.registry import ArtifactRegistry
+from chainfold.serializers import deserialize, serialize
 from chainfold.view import RegistryView
 
 _CONTROL: Final = re.compile(f"[{UNPRINTABLE}]")
@@ -58,6 +59,7 @@ def register_fitted(
         SerializationError: If something in it cannot be stored; it names the place.
         RunClosedError: As `ArtifactRegistry.register`, like CorruptionError and StorageError.
     """
+    params = _own_params(params)
     plan = parts(estimator, fold_id)
     about: dict[str, Any] = {"@versions": versions()}
     data = {name: fingerprint(value) for name, value in (("X", X), ("y", y)) if value is not None}
@@ -68,9 +70,9 @@ def register_fitted(
     whole = plan[-1]
     with registry.all_or_nothing():
         for part in plan:
-            said = params_of(part.fitted) | about
+            said = about | params_of(part.fitted)
             if part is whole:
-                said |= params or {}
+                said |= params
             before = registry.resolve(registry.generate_id(part.chain, part.fold, pipeline_id))
             try:
                 record = _register(registry, part, ids, said, pipeline_id, custom_name)
@@ -83,6 +85,17 @@ def register_fitted(
                 superseded.append(record.artifact_id)
         _warn_of_strangers(registry, superseded, set(ids.values()))
     return record
+
+
+def _own_params(params: Any) -> Mapping[str, Any]:
+    """What else is said of the whole, if it is no more than that."""
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        raise InvalidInputError(f"params takes a mapping, as {{'rmse': 0.1}}, not {params!r:.100}")
+    if PARTS in params:
+        raise InvalidInputError(f"{PARTS!r} in params would be taken for the parts of the whole: rename it")
+    return params
 
 
 def _warn_of_strangers(registry: ArtifactRegistry, superseded: list[str], new: set[str]) -> None:
@@ -128,7 +141,10 @@ def load_fitted(view: RegistryView, artifact_id: str) -> Any:
     if record is None:
         raise NotFoundError(f"no live artifact has the id {artifact_id!r}; history(id) shows the past")
     if PARTS not in record.params:
-        return view.load_artifact(record)
+        with references_met() as references:
+            loaded = view.load_artifact(record)
+        if not references:
+            return loaded
     whole, *others = view.lineage(artifact_id)
     known = {each.registration.position: each for each in (whole, *others) if each.registration is not None}
     return _Assembly(view, known).made(whole, ())
@@ -154,6 +170,8 @@ class _Assembly:
             with references_met() as references:
                 loaded = self._view.load_artifact(record)
             names = record.params.get(PARTS)
+            if names is None and references:  # they were cut from the record, behind very many parameters
+                names = record.depends_on[: 1 + max(each.index for each in references)]
             if names is not None:
                 members = self._members(relative, record, names)
                 made = [self.made(each, (*within, position)) for each in members]
@@ -174,6 +192,23 @@ class _Assembly:
         return found
 
 
+def _skeleton(obj: Any, members: list[Part]) -> Any:
+    """A composite without its members; None if it has none, or cannot be loaded without them.
+
+    An estimator may hold a method of a part, or read one in its `__setstate__`: it is stored in one piece.
+    """
+    if not members:
+        return None
+    try:
+        skeleton = taken_apart(obj, [each.fitted for each in members])
+        done = serialize(skeleton)
+        with references_met() as references:
+            deserialize(done.data, done.format)
+    except Exception:  # noqa: BLE001 - what it raises there is up to its class
+        return None
+    return skeleton if references else None
+
+
 def _register(
     registry: ArtifactRegistry,
     part: Part,
@@ -185,9 +220,11 @@ def _register(
     """Register one part; those that it needs have their ids already."""
     members = list(dict.fromkeys(part.members))
     obj = part.fitted
-    if members:
-        obj = taken_apart(obj, [each.fitted for each in members])
-        params[PARTS] = [each.name or f"fold {each.fold}" for each in members]
+    skeleton = _skeleton(obj, members)
+    if skeleton is not None:
+        obj = skeleton
+        # First: what comes behind 200,000 values is cut.
+        params = {PARTS: [each.name or f"fold {each.fold}" for each in members], **params}
     config = None
     if part.columns:
         config = MetaModelConfig(
