@@ -153,7 +153,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / name / "__init__.py").write_text("")
     (tmp_path / name / "models.py").write_text(
         "import os\nfrom collections import OrderedDict\n\n\n"
-        "class Model:\n    def __init__(self):\n        self.a = 1\n\n\ndef make():\n    return Model()\n"
+        "class Model:\n    def __init__(self):\n        self.a = 1\n\n"
+        "    def get(self):\n        return 3\n\n\ndef make():\n    return Model()\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     return name
@@ -197,3 +198,17 @@ def test_what_is_allowed_calls_nothing_that_an_object_was_given(package: str, na
         with contextlib.suppress(UntrustedError, SerializationError):
             assert type(trust.open(whole(content), "pickle", "it", is_own=False)).__name__ == "Model"
     assert sklearn.get_config() == before
+
+
+def test_a_method_of_what_is_allowed_is_had_and_no_other_attribute(package: str) -> None:
+    """Of `getattr` no more is allowed than pickling does with it, whatever the user says."""
+    model = named(f"{package}.models", "Model") + b")\x81"
+    trust = Trust("listed")
+    trust.allow([f"{package}.models.Model", "builtins.getattr"])
+    bound = whole(called(named("builtins", "getattr"), model, short("get")))
+    assert trust.open(bound, "pickle", "it", is_own=False)() == 3
+    for name in ("__dict__", "__class__", "a", "none"):
+        with pytest.raises(UntrustedError, match="trust='all'"):
+            trust.open(
+                whole(called(named("builtins", "getattr"), model, short(name))), "pickle", "it", is_own=False
+            )

@@ -28,7 +28,9 @@ from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import Ridge
-from sklearn.neighbors import KDTree
+from sklearn.metrics import DistanceMetric
+from sklearn.metrics._dist_metrics import EuclideanDistance64
+from sklearn.neighbors import BallTree, KDTree
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.tree._tree import Tree
 
@@ -190,6 +192,16 @@ HOSTILE: Final[dict[str, Any]] = {
     "nearest neighbours of objects": Is(
         KDTree(X).__reduce__()[0], (KDTree,), (*[types.SimpleNamespace()] * 13,)
     ),
+    **{
+        f"{kind.__name__} of {len(state)} parts": Is(maker.__reduce__()[0], (kind,), state)
+        for kind, maker, metric in (
+            (KDTree, KDTree(X), 0),
+            (BallTree, BallTree(X), 0),
+            (EuclideanDistance64, DistanceMetric.get_metric("euclidean"), 1),
+        )
+        for last in [maker.__getstate__()[-1]]
+        for state in ((), (1,), maker.__getstate__()[:-1], (last,) * (3 if metric else 13))
+    },
     "a generator whose position lies outside": Is(
         np.random.MT19937(0).__reduce__()[0],
         (np.random.MT19937,),

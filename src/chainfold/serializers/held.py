@@ -107,7 +107,7 @@ class Held(Opcodes):
     def call(self, function: Any, args: tuple[Any, ...]) -> Any:
         """What a call gives: by a rule, or because the user has allowed it."""
         name = self.making.name_of(function)
-        if name == SUBIMPORT or (name == GETATTR and name not in self.making.free):
+        if name in {SUBIMPORT, GETATTR}:
             return self._find_by_argument(name, args)
         if name in self.making.free:
             return self.making.let(function(*args))
@@ -147,10 +147,11 @@ class Held(Opcodes):
         raise NotPickledError("looks something up that could not be read off it")
 
     def _method(self, owner: Any, name: str) -> Any:
-        """A method of an object of a class on the list, as pickling has those that an object holds."""
+        """A method of an object whose class is on the list, or allowed: as pickling has those of objects."""
         cls = type(owner)
         found = next((vars(each)[name] for each in cls.__mro__ if name in vars(each)), None)
-        if isinstance(found, FunctionType) and is_listed(f"{cls.__module__}.{cls.__qualname__}.{name}"):
+        is_known = is_listed(f"{cls.__module__}.{cls.__qualname__}.{name}") or self.making.is_free(owner)
+        if isinstance(found, FunctionType) and is_known:
             return MethodType(found, owner)
         raise NotPickledError(f"looks up {name!r:.80} of a {cls.__name__}")
 

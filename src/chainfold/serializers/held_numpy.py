@@ -12,6 +12,8 @@ from chainfold.serializers.held_states import (
     fill_dtype,
     fill_generator,
     fill_masked,
+    fill_metric,
+    fill_neighbours,
     fill_tree,
 )
 from chainfold.serializers.pickle_dtypes import DTYPES, RECORDS, STRING_DTYPES, base_of
@@ -28,10 +30,11 @@ _TREE: Final = "sklearn.tree._tree.Tree"
 _LOSSES: Final = ("sklearn._loss._loss.", "sklearn.linear_model._sgd_fast.")
 _AGAIN: Final = "__pyx_unpickle_"
 """How functions begin that Cython makes objects of a class again by."""
+_METRICS: Final = "sklearn.metrics._dist_metrics"
 _NEW: Final = tuple(
     f"{module}.newObj"
     for module in (
-        "sklearn.metrics._dist_metrics",
+        _METRICS,
         "sklearn.neighbors._ball_tree",
         "sklearn.neighbors._kd_tree",
     )
@@ -200,7 +203,8 @@ def _new(name: str) -> Rule:
     def rule(making: Making, args: tuple[Any, ...]) -> Any:
         if len(args) != 1 or making.name_of(args[0]).rpartition(".")[0] != module:
             raise unusual(f"an object by {name}")
-        return making.await_state(making.compile(imported(module, "newObj")(*args)), fill_compiled)
+        fill = fill_metric if module == _METRICS else fill_neighbours
+        return making.await_state(making.compile(imported(module, "newObj")(*args)), fill)
 
     return rule
 

@@ -332,6 +332,41 @@ def fill_compiled(making: Making, obj: Any, state: Any) -> None:
     obj.__setstate__(state)
 
 
+def fill_metric(making: Making, obj: Any, state: Any) -> None:
+    """Of a distance of scikit-learn's, which takes them unseen: its power, a vector, a matrix.
+
+    One that holds a function of a user's is not for here.
+    """
+    if (
+        type(state) is not tuple
+        or [type(each) for each in state[:1]] != [float]
+        or len(state) != 3  # noqa: PLR2004 - those
+        or not all(making.is_finished_array(each) and each.dtype == "f8" for each in state[1:])
+        or [each.ndim for each in state[1:]] != [1, 2]
+    ):
+        raise _state_of(type(obj))
+    fill_compiled(making, obj, state)
+
+
+def fill_neighbours(making: Making, obj: Any, state: Any) -> None:
+    """Of a tree for nearest neighbours, which takes them unseen: what another one has, of the same kinds."""
+    usual = type(obj)([[0.0], [1.0]]).__getstate__()
+    if type(state) is not tuple or len(state) != len(usual):
+        raise _state_of(type(obj))
+    for one, other in zip(state, usual, strict=True):
+        if is_array(other):
+            is_usual = making.is_finished_array(one) and (one.dtype, one.ndim) == (other.dtype, other.ndim)
+        elif other is None:  # weights of the samples
+            is_usual = one is None or (making.is_finished_array(one) and one.ndim == 1)
+        else:
+            is_usual = type(one) is type(other) or (
+                making.is_compiled(one) and isinstance(one, type(other).__mro__[1])
+            )
+        if not is_usual:
+            raise _state_of(type(obj))
+    fill_compiled(making, obj, state)
+
+
 def fill_generator(making: Making, obj: Any, state: Any) -> None:
     """Of numpy's random generators: positions must lie within what they are positions of."""
     if not all(making.is_plain(each) or making.is_compiled(each) for each in _parts(state)):
