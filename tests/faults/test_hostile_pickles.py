@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.linear_model import Ridge
 
 from chainfold import UntrustedError
@@ -68,7 +69,9 @@ GOOD: Final = ARRAY + b")\x81" + wrapper_state(b"K\x01\x85", PLAIN) + bytes(8)
 OBJECTS: Final = (
     name("numpy", "dtype") + text("O8") + b"\x89\x88\x87R" + dtype_state(b"N", -1, b"K?").replace(b"<", b"|")
 )
-TOLD: Final = filled(name("sklearn.linear_model._ridge", "Ridge") + b")\x81", "alpha", b"K\x01")
+VERSION: Final = text("_sklearn_version") + text(sklearn.__version__)
+RIDGE: Final = name("sklearn.linear_model._ridge", "Ridge") + b")\x81"
+TOLD: Final = RIDGE + b"}(" + VERSION + text("alpha") + b"K\x01ub"
 """An object whose `__repr__` is in Python."""
 
 
@@ -113,8 +116,8 @@ ATTACKS: Final = {
     + b"N}" + text("__defaults__") + b"Ns\x86b",
     "slots": SPACE + b"N}" + text("a") + b"Ns\x86b",
     "object whose methods are called": name("collections", "OrderedDict")
-    + filled(name("sklearn.linear_model._ridge", "Ridge") + b")\x81", "keys", name("numpy", "geterr"))
-    + b"\x85R",
+    + RIDGE + b"}(" + VERSION
+    + text("keys") + name("numpy", "geterr") + b"ub\x85R",
     "array not seen": GOOD + b"0" + name("copyreg", "_reconstructor") + ARRAY + name("builtins", "object")
     + b"N\x87R" + wrapper_state(b"K\x01\x85", PLAIN) + b"C" + bytes([6 + len(CALL)]) + b"xxxxxx" + CALL,
     "length that lies": ARRAY + b")\x81"

@@ -22,14 +22,15 @@ _COPIED_BYTES: Final = 16 << 20
 """What is made of parts of a pickle may come to: so many times its bytes, and so many more."""
 _STEP: Final = 8
 """What a step of looking at something costs, in bytes."""
-_SLOW_STEPS: Final = 1_000
-"""What it takes to hash a number that is no whole one."""
+_PART: Final = 32
+"""And one of a key's parts, which are looked at however often a key is used."""
 _NUMBERS: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
 _HASHED: Final = _NUMBERS | {
     types.BuiltinFunctionType, type(...), type(NotImplemented), dt.date, dt.datetime, dt.time, dt.timedelta,
     dt.timezone, decimal.Decimal, fractions.Fraction, range, uuid.UUID, zoneinfo.ZoneInfo,
 }  # fmt: skip
 """Classes whose hash and equality are Python's own."""
+_DEEPEST_KEY: Final = 500
 _MOST_NESTED: Final = 1_000
 """Arrays of objects, deques and defaultdicts that are in each other: C has no more stack to free them."""
 _MOST_DTYPES: Final = 50
@@ -181,15 +182,17 @@ class Making:
         """
         if type(key) is str:
             return
-        waiting, steps = [key], 0
+        waiting, steps = [(key, 0)], 0
         while waiting:
-            each = waiting.pop()
+            each, depth = waiting.pop()
+            if depth > _DEEPEST_KEY:
+                raise NotPickledError("has a key that is nested deeper than C can hash")
             steps += _steps_of(each)
-            self.spend(_STEP)
+            self.spend(_PART if depth else _STEP)
             if issubclass(type(each), tuple) and _has_hash_of(type(each), (tuple,)):
-                waiting.extend(tuple.__iter__(each))
+                waiting.extend((part, depth + 1) for part in tuple.__iter__(each))
             elif type(each) is frozenset:
-                waiting += each
+                waiting += ((part, depth + 1) for part in each)
             elif not self._is_hashed(each):
                 kind = type(each)
                 name = self.name_of(kind) or f"{kind.__module__}.{kind.__qualname__}"
@@ -229,8 +232,10 @@ def _steps_of(value: Any) -> int:
     size: int = 0
     if kind is int:
         size = value.bit_length() // 32
-    elif kind in {decimal.Decimal, fractions.Fraction}:
-        return _SLOW_STEPS
+    elif kind is fractions.Fraction:
+        size = (value.numerator.bit_length() + value.denominator.bit_length()) // 8
+    elif kind is decimal.Decimal:
+        size = len(value.as_tuple().digits)
     elif is_scalar(value):
         size = value.nbytes
     return 1 + size // 8

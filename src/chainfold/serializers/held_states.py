@@ -201,7 +201,12 @@ def fill_dtype(making: Making, obj: Any, state: Any) -> None:
     base, deepest = obj, [0]
     if type(state) is not tuple or len(state) < 8:  # noqa: PLR2004 - described says the rest
         raise NotPickledError("gives a dtype a state that pickling does not")
-    expected = described(base, state, inner)
+    try:
+        expected = described(base, state, inner)
+    except NotPickledError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise NotPickledError("has a dtype that is none") from error
     making.deepen(obj, deepest)
     making.spend(_FIELD_BYTES * len(state[3] or ()))
     obj.__setstate__(_own(state))

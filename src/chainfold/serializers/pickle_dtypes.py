@@ -4,6 +4,7 @@ numpy takes a dtype's state as it is: flags that keep quiet about objects, or fi
 element, would make numbers in the file addresses in memory.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,7 +26,8 @@ _ALIGNMENTS: Final = (-1, 1, 2, 4, 8, 16)
 _NAMES: Final = 3
 """Where the state of a dtype has its fields' names."""
 _MOST_DIMENSIONS: Final = 64
-_NAME_LENGTH: Final = 24
+_BASE: Final = re.compile(r"[biufcSUVOmM]\d{0,19}|[?T]", re.ASCII)
+"""What pickling writes of a dtype before its state: a kind, and how many bytes or letters."""
 
 
 def base_of(text: str) -> Any:
@@ -36,7 +38,7 @@ def base_of(text: str) -> Any:
     """
     import numpy as np  # noqa: PLC0415 - imported where an array is met
 
-    if type(text) is not str or len(text) > _NAME_LENGTH or not text.isascii() or not text.isalnum():
+    if type(text) is not str or not _BASE.fullmatch(text):
         raise NotPickledError("makes a dtype in a way that pickling does not")
     return np.dtype(text)
 
