@@ -1,5 +1,6 @@
 """Keras models as `.keras`: what comes back is what was; lambdas and strangers are refused."""
 
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -253,3 +254,24 @@ def test_the_policy_decides(tmp_path: Path) -> None:
         registry.import_from_manifest(manifest, theirs)
         with pytest.raises(UntrustedError, match="keras"):
             registry.load("p:0")
+
+
+def warned(model: Any) -> list[str]:
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        serialize(model)
+    return [str(each.message) for each in met]
+
+
+def test_what_keras_does_not_keep_is_told() -> None:
+    """It predicts the same, and goes on training otherwise."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    assert not any("does not keep" in each for each in warned(model))
+    model.layers[0].trainable = False
+    assert any("does not keep the optimizer's state" in each for each in warned(model))
+    model.layers[0].enable_lora(2)
+    for factor in model.layers[0].trainable_variables:
+        factor.assign(np.ones(factor.shape))
+    assert any("does not keep the weights, one by one" in each for each in warned(model))

@@ -84,7 +84,8 @@ def test_files_beside_the_model_are_not_read(tmp_path: Path) -> None:
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", str(tmp_path / "secret")
     (tmp_path / "secret").write_bytes(bytes(8))
-    assert came_back(model, "onnx").graph.initializer[0].raw_data == b""
+    again = deserialize(model.SerializeToString(), "onnx")
+    assert again.graph.initializer[0].raw_data == b""
 
 
 @given(st.sampled_from(sorted(samples())), st.data())
@@ -96,3 +97,20 @@ def test_damage(name: str, data: st.DataObject) -> None:
 def test_strangers(data: bytes) -> None:
     with pytest.raises(SerializationError, match="onnx"):
         deserialize(data, "onnx")
+
+
+def test_weights_in_another_file_are_missed(tmp_path: Path) -> None:
+    """The message alone would be registered, and the model gone with the file."""
+    model = linear(np.ones((400, 20), dtype="f4"))
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, size_threshold=0, location="weights.bin")
+    for hint in (None, "onnx", "pickle"):
+        with pytest.raises(SerializationError, match="weights of this model lie in another file"):
+            serialize(onnx.load(path, load_external_data=False), hint)
+    assert serialize(onnx.load(path)).format == "onnx"
+
+
+def test_a_message_without_a_graph_is_no_model() -> None:
+    assert serialize(onnx.ModelProto()).format == "pickle"
+    with pytest.raises(SerializationError, match="no graph"):
+        serialize(onnx.ModelProto(), "onnx")

@@ -112,11 +112,7 @@ def _is_same(one: Any, other: Any, data: bytes) -> bool:
     """
     if type(one) is not type(other) or unpack(data)[_CONFIG] != unpack(_written(other))[_CONFIG]:
         return False
-    ours, theirs = _weights(one), _weights(other)
-    return len(ours) == len(theirs) and all(
-        mine.dtype == your.dtype and mine.tobytes() == your.tobytes()
-        for mine, your in zip(ours, theirs, strict=True)
-    )
+    return _are_equal(_weights(one), _weights(other))
 
 
 def _weights(model: Any) -> list[Any]:
@@ -125,6 +121,27 @@ def _weights(model: Any) -> list[Any]:
         *model.get_weights(),
         *(to_numpy(each) for each in getattr(getattr(model, "optimizer", None), "variables", [])),
     ]
+
+
+def lost_by_keras(one: Any, other: Any) -> str:
+    """What a model that was written by Keras no longer has as it was, in words; empty if nothing.
+
+    Keras merges the factors of LoRA into the weights, and leaves out what an optimizer has of frozen layers.
+    """
+    if not _are_equal(one.get_weights(), other.get_weights()):
+        return "the weights, one by one,"
+    optimizer = getattr(one, "optimizer", None)
+    if optimizer is None or not optimizer.built:
+        return ""
+    count = len(one.get_weights())
+    return "" if _are_equal(_weights(one)[count:], _weights(other)[count:]) else "the optimizer's state"
+
+
+def _are_equal(ours: list[Any], theirs: list[Any]) -> bool:
+    return len(ours) == len(theirs) and all(
+        mine.dtype == your.dtype and mine.tobytes() == your.tobytes()
+        for mine, your in zip(ours, theirs, strict=True)
+    )
 
 
 def predict_alike(one: Any, other: Any) -> bool:

@@ -7,12 +7,14 @@ loaded: a model of a class that Keras does not know, a tensor whose dtype torch 
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any, Final
 
 from chainfold.serializers.booster_formats import DICTIONARY
-from chainfold.serializers.keras_format import KerasSerializer, predict_alike
+from chainfold.serializers.keras_format import KerasSerializer, lost_by_keras, predict_alike
 from chainfold.serializers.libraries import is_of_library, own_formats
+from chainfold.serializers.onnx_format import ELSEWHERE, OnnxSerializer, has_weights_elsewhere
 from chainfold.serializers.protocol import Serializer, describe, type_name
 
 _AT_ODDS: Final = frozenset({"keras", "torch"})
@@ -39,6 +41,8 @@ def check_readable(obj: Any, serializer: Serializer, data: bytes, names: Iterabl
     Raises:
         UnreadableError: If it cannot be loaded, gives another class, or a model that predicts otherwise.
     """
+    if OnnxSerializer().accepts(obj) and has_weights_elsewhere(obj):
+        raise UnreadableError(f"{ELSEWHERE}: register what onnx.load gives, which reads that too")
     if DICTIONARY in data:
         _check_in_a_child(data)
     is_keras = (
@@ -55,10 +59,20 @@ def check_readable(obj: Any, serializer: Serializer, data: bytes, names: Iterabl
         ) from error
     if type(again) is not type(obj):
         raise UnreadableError(f"{serializer.name} gives it back as {type_name(again)}")
-    if any(isinstance(own, KerasSerializer) for own in own_formats(obj)) and not predict_alike(obj, again):
+    if not any(isinstance(own, KerasSerializer) for own in own_formats(obj)):
+        return
+    if not predict_alike(obj, again):
         raise UnreadableError(
             "have the state of its layers in their get_config(), in a weight, or in save_own_variables(): "
             "loaded again it predicts something else, because Keras does not keep what it needs for that"
+        )
+    lost = lost_by_keras(obj, again)
+    if lost:
+        warnings.warn(
+            f"Keras does not keep {lost} of this {type_name(obj)}: loaded again it predicts the same, and "
+            "goes on training otherwise",
+            UserWarning,
+            stacklevel=2,
         )
 
 
