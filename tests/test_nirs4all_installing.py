@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -218,3 +219,9 @@ def test_a_pickled_registry_puts_chainfold_in_place_where_it_arrives(site: Path,
         registry.end_run()
         assert registry.load(artifact_id) == [1]
         assert version == "0.6.2"
+
+
+@pytest.mark.parametrize("allow", [3, "package.Class", None])
+def test_what_is_allowed_are_names(allow: Any) -> None:
+    with pytest.raises(InvalidInputError, match="allow takes names"):
+        install(allow=allow)

@@ -353,3 +353,9 @@ def test_bad_dataset_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="dataset name"):
         ArtifactRegistry(tmp_path, name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("actor", [3, b"ann"])
+def test_who_acts_is_a_text(tmp_path: Path, actor: Any) -> None:
+    with pytest.raises(InvalidInputError, match="actor says who acts"):
+        ArtifactRegistry(tmp_path, "wheat", actor=actor)

@@ -97,6 +97,8 @@ class Dataset(Folded):
             trust if isinstance(trust, Trust) else Trust(default_policy() if trust is None else trust)
         )
         self.workspace = Path(os.path.abspath(workspace))  # noqa: PTH100 - resolve() would follow links
+        if actor is not None and not isinstance(actor, str):
+            raise InvalidInputError(f"actor says who acts, as a text: not {actor!r:.80}")
         self.actor = (actor or default_actor()).encode(errors="replace").decode()
         self.folder = self.workspace / "log" / name
         refuse_links(self.folder)

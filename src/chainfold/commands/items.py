@@ -97,7 +97,10 @@ def _items(manifest: Any) -> list[Any]:
             version = str(version)
         if not isinstance(version, str) or version.partition(".")[0] not in ("2", "3"):
             known = repr(version[:20]) if isinstance(version, str) else f"of type {type(version).__name__}"
-            raise ManifestError(f"manifests of schema version {known} are not known: export it as 3.0")
+            raise ManifestError(
+                f"manifests of schema version {known} are not known: this one reads 2.0 and 3.0. Import it "
+                "with a release that knows it, or have whoever made it export it as one of these"
+            )
         manifest = manifest.get("items", [])
     if not isinstance(manifest, list):
         raise ManifestError(

@@ -86,6 +86,8 @@ def install(*, allow: Iterable[str] = ()) -> None:
     """
     from chainfold.trust import Trust  # noqa: PLC0415 - each process that starts may import this module
 
+    if isinstance(allow, str) or not isinstance(allow, Iterable):
+        raise InvalidInputError(f"allow takes names, as ['package.module.Class'], not {allow!r:.80}")
     names = list(allow)
     Trust().allow(names)  # refuses what is no name
     _allowed.update(names)
