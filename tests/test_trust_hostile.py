@@ -129,6 +129,13 @@ def changed_fields() -> bytes:
     return b"\x80\x04" + objects + b"0" + array + b"h\x01" + short("a") + b"h\x00J\x00\x00\x00\x04\x86s\x86."
 
 
+def doubled(count: int) -> Any:
+    value: Any = ()
+    for _ in range(count):
+        value = (value, value)
+    return value
+
+
 def dtypes_in_dtypes(count: int) -> Any:
     dtype: Any = np.dtype("i1")
     for _ in range(count):
@@ -185,6 +192,11 @@ HOSTILE: Final[dict[str, Any]] = {
     ),
     "a scalar of objects": Is(np.float64(1).__reduce__()[0], (np.dtype("O"), b"12345678")),
     "a scalar that is cut short": Is(np.float64(1).__reduce__()[0], (np.dtype("f8"), b"1")),
+    "texts of tuples in tuples": Is(
+        EMPTY,
+        (np.ndarray, (0,), b"b"),
+        (1, (1,), np.dtype([("a", "O"), ("b", "U2")]), False, [(None, doubled(60))]),
+    ),
     "a tree whose nodes lead astray": Is(Tree, TREE_ARGS, TREE_STATE | {"nodes": ASTRAY}),
     "a tree of more nodes than it has": Is(Tree, TREE_ARGS, TREE_STATE | {"node_count": 10**6}),
     "a tree of no nodes": Is(Tree, TREE_ARGS, {}),

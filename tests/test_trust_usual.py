@@ -76,6 +76,10 @@ VALUES: Final = {
     "an element": NESTED[0],
     "objects": np.array([1, "a", None, [2]], dtype=object),
     "fields of objects": ARRAY([(1, "a")], dtype=[("a", "O"), ("b", "U2")]),
+    "fields beside objects": ARRAY(
+        [(None, [1.5, 2.0], (3, b"x"), "2026-01-01")],
+        [("a", "O"), ("b", "f8", (2,)), ("c", [("d", "i4"), ("e", "S2")]), ("f", "M8[D]")],
+    ),
     "subarrays of objects": np.zeros(2, dtype=[("o", "O", (2,))]),
     "masked": np.ma.masked_equal([1, 2, 3], 2),
     "masked objects": MASKED([1, None], mask=[0, 1], dtype=object),

@@ -4,18 +4,15 @@ import math
 from typing import Any, Final
 
 from chainfold.serializers.held_calls import Rule, are, imported, unusual
-from chainfold.serializers.held_making import Making, is_dtype
-from chainfold.serializers.held_states import (
-    check_shape,
-    fill_array,
+from chainfold.serializers.held_compiled import (
     fill_compiled,
-    fill_dtype,
     fill_generator,
-    fill_masked,
     fill_metric,
     fill_neighbours,
     fill_tree,
 )
+from chainfold.serializers.held_making import Making, is_dtype
+from chainfold.serializers.held_states import check_shape, fill_array, fill_dtype, fill_masked
 from chainfold.serializers.pickle_dtypes import DTYPES, RECORDS, STRING_DTYPES, base_of
 from chainfold.serializers.pickle_symbols import NotPickledError
 

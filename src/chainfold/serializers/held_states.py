@@ -1,5 +1,6 @@
 """How objects that a pickle has made are given their states: by nothing that does more than to take them."""
 
+import datetime as dt
 import math
 import sys
 import types
@@ -19,8 +20,8 @@ _TEMPLATE: Final = "_parse_arg_template"
 _DISTRIBUTION_BYTES: Final = 1 << 16
 """A text is compiled for each."""
 _FIELD_BYTES: Final = 256
+_MOMENTS: Final = frozenset({dt.date, dt.datetime, dt.timedelta})
 _VALUES: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
-_TREE_FIELDS: Final = ("left_child", "right_child", "feature")
 
 
 def fill_attributes(making: Making, obj: Any, state: Any) -> None:
@@ -39,13 +40,13 @@ def fill_attributes(making: Making, obj: Any, state: Any) -> None:
 
 def _check_attributes(cls: type, state: Any) -> None:
     if type(state) is not dict:
-        raise _state_of(cls)
+        raise state_of(cls)
     for key in state:
         if type(key) is not str or (
             key.startswith("__") and key.endswith("__") and not _describes(key, state[key])
         ):
             shown = repr(key)[:80] if type(key) is str else type(key).__name__
-            raise NotPickledError(f"gives a {cls.__name__} a {shown} of its own", _full(cls))
+            raise NotPickledError(f"gives a {cls.__name__} a {shown} of its own", full_name_of(cls))
 
 
 def _describes(key: str, value: Any) -> bool:
@@ -84,12 +85,14 @@ _HEAP_TYPE: Final = 1 << 9
 """Flag of classes that are made in Python. Source: CPython's `object.h`."""
 
 
-def _full(cls: type) -> str:
+def full_name_of(cls: type) -> str:
+    """Its module and name."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _state_of(cls: type) -> NotPickledError:
-    return NotPickledError(f"gives a {cls.__name__} a state that pickling does not", _full(cls))
+def state_of(cls: type) -> NotPickledError:
+    """What is raised when an object is given a state that pickling does not give it."""
+    return NotPickledError(f"gives a {cls.__name__} a state that pickling does not", full_name_of(cls))
 
 
 def _check_no_methods(cls: type, state: dict[str, Any]) -> None:
@@ -97,13 +100,13 @@ def _check_no_methods(cls: type, state: dict[str, Any]) -> None:
     for key in state:
         own = [vars(each)[key] for each in cls.__mro__ if key in vars(each)]
         if any(callable(each) or hasattr(type(each), "__get__") for each in own):
-            raise NotPickledError(f"gives a {cls.__name__} a {key!r:.80} of its own", _full(cls))
+            raise NotPickledError(f"gives a {cls.__name__} a {key!r:.80} of its own", full_name_of(cls))
 
 
 def _check_estimator(_: Making, cls: type, state: Any) -> None:
     _check_attributes(cls, state)
     if type(state.get("_sklearn_version", "")) is not str:
-        raise _state_of(cls)
+        raise state_of(cls)
 
 
 def _check_isotonic(making: Making, cls: type, state: Any) -> None:
@@ -113,10 +116,10 @@ def _check_isotonic(making: Making, cls: type, state: Any) -> None:
     thresholds = [state[key] for key in ("X_thresholds_", "y_thresholds_") if key in state]
     for each in thresholds:
         if not making.is_finished_array(each) or each.ndim != 1 or each.dtype.kind not in "fiu":
-            raise _state_of(cls)
+            raise state_of(cls)
         making.spend(4 * each.nbytes)
     if type(state.get("out_of_bounds", "")) is not str:
-        raise _state_of(cls)
+        raise state_of(cls)
 
 
 def _check_predictor(making: Making, cls: type, state: Any) -> None:
@@ -125,7 +128,7 @@ def _check_predictor(making: Making, cls: type, state: Any) -> None:
     _check_no_methods(cls, state)
     nodes = state.get("nodes")
     if not making.is_finished_array(nodes) or nodes.dtype.names is None:
-        raise _state_of(cls)
+        raise state_of(cls)
     making.spend(nodes.nbytes)
 
 
@@ -136,7 +139,7 @@ def _check_dict(_: Making, cls: type, state: Any) -> None:
 def _check_coo(_: Making, cls: type, state: Any) -> None:
     _check_attributes(cls, state)
     if "coords" not in state and not {"row", "col"} <= set(state):
-        raise _state_of(cls)
+        raise state_of(cls)
 
 
 def _check_distribution(making: Making, cls: type, state: Any) -> None:
@@ -147,9 +150,9 @@ def _check_distribution(making: Making, cls: type, state: Any) -> None:
     own: Any = next((each for each in vars(stats).values() if type(each) is cls), None) if stats else None
     text = state.get(_TEMPLATE)
     if own is None or type(text) is not str or text != vars(own)[_TEMPLATE]:
-        raise NotPickledError(f"gives a {cls.__name__} a text to run", _full(cls))
+        raise NotPickledError(f"gives a {cls.__name__} a text to run", full_name_of(cls))
     if type(state.get("numargs")) is not int or type(state.get("moment_type", 0)) is not int:
-        raise _state_of(cls)
+        raise state_of(cls)
     making.spend(_DISTRIBUTION_BYTES)
 
 
@@ -175,7 +178,7 @@ def filler_of(cls: type) -> Fill | None:
     owners = [each for each in cls.__mro__ if "__setstate__" in vars(each)]
     if not owners:
         return fill_attributes
-    checks = [FILLING.get(_full(each)) for each in owners]
+    checks = [FILLING.get(full_name_of(each)) for each in owners]
     if any(check is None for check in checks):
         return None
 
@@ -307,12 +310,12 @@ def _fits(making: Making, dtype: Any, item: Any) -> bool:
                 for name, each in zip(dtype.names, item, strict=True)
             )
         )
-    if dtype.subdtype is not None and dtype.hasobject:
+    if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return _fits_in(making, base, shape, item)
     if dtype.kind == "T":
         return type(item) in {float, str, type(None)}
-    return making.is_plain(item)
+    return type(item) in _VALUES | _MOMENTS or is_scalar(item)
 
 
 def _fits_in(making: Making, base: Any, shape: tuple[int, ...], item: Any) -> bool:
@@ -326,89 +329,3 @@ def _fits_in(making: Making, base: Any, shape: tuple[int, ...], item: Any) -> bo
         and len(item) == shape[0]
         and all(_fits_in(making, base, shape[1:], each) for each in item)
     )
-
-
-def fill_compiled(making: Making, obj: Any, state: Any) -> None:
-    """Of a class of scikit-learn's or numpy's in C: numbers, arrays, and what such classes were made of."""
-    parts = state if type(state) is tuple else (state,)
-    making.spend(sum(each.nbytes + 8 * sum(each.shape) for each in parts if is_array(each)))
-    if not all(making.is_plain(each) or making.is_compiled(each) for each in parts):
-        raise _state_of(type(obj))
-    obj.__setstate__(state)
-
-
-def fill_metric(making: Making, obj: Any, state: Any) -> None:
-    """Of a distance of scikit-learn's, which takes them unseen: its power, a vector, a matrix.
-
-    One that holds a function of a user's is not for here.
-    """
-    if (
-        type(state) is not tuple
-        or [type(each) for each in state[:1]] != [float]
-        or len(state) != 3  # noqa: PLR2004 - those
-        or not all(making.is_finished_array(each) and each.dtype == "f8" for each in state[1:])
-        or [each.ndim for each in state[1:]] != [1, 2]
-    ):
-        raise _state_of(type(obj))
-    fill_compiled(making, obj, state)
-
-
-def fill_neighbours(making: Making, obj: Any, state: Any) -> None:
-    """Of a tree for nearest neighbours, which takes them unseen: what another one has, of the same kinds."""
-    usual = type(obj)([[0.0], [1.0]]).__getstate__()
-    if type(state) is not tuple or len(state) != len(usual):
-        raise _state_of(type(obj))
-    for one, other in zip(state, usual, strict=True):
-        if is_array(other):
-            is_usual = making.is_finished_array(one) and (one.dtype, one.ndim) == (other.dtype, other.ndim)
-        elif other is None:  # weights of the samples
-            is_usual = one is None or (making.is_finished_array(one) and one.ndim == 1)
-        else:
-            is_usual = type(one) is type(other) or (
-                making.is_compiled(one) and isinstance(one, type(other).__mro__[1])
-            )
-        if not is_usual:
-            raise _state_of(type(obj))
-    fill_compiled(making, obj, state)
-
-
-def fill_generator(making: Making, obj: Any, state: Any) -> None:
-    """Of numpy's random generators: positions must lie within what they are positions of."""
-    if not all(making.is_plain(each) or making.is_compiled(each) for each in _parts(state)):
-        raise _state_of(type(obj))
-    said = state[0] if type(state) is tuple and state else state
-    if type(said) is not dict:
-        raise _state_of(type(obj))
-    inner = said.get("state")
-    places = [inner.get("pos", 0) if type(inner) is dict else 0, said.get("buffer_pos", 0)]
-    for place, most in zip(places, (624, 4), strict=True):
-        if type(place) is not int or not 0 <= place <= most:
-            raise _state_of(type(obj))
-    obj.__setstate__(state)
-
-
-def _parts(state: Any) -> Any:
-    return state if type(state) is tuple else (state,)
-
-
-def fill_tree(making: Making, obj: Any, state: Any) -> None:
-    """Of a decision tree: every node leads forward, and by a feature that there is."""
-    import numpy as np  # noqa: PLC0415 - there is a tree
-
-    if type(state) is not dict or not making.is_plain(state):
-        raise _state_of(type(obj))
-    nodes: Any = state.get("nodes")
-    values: Any = state.get("values")
-    if not making.is_finished_array(nodes) or not making.is_finished_array(values):
-        raise _state_of(type(obj))
-    making.spend(nodes.nbytes + values.nbytes)
-    count = len(nodes) if nodes.ndim == 1 else 0
-    if not count or state.get("node_count") != count or not {*_TREE_FIELDS} <= {*(nodes.dtype.names or ())}:
-        raise _state_of(type(obj))
-    left, right, feature = (nodes[name].astype(np.int64) for name in _TREE_FIELDS)
-    is_leaf = (left == -1) & (right == -1)
-    numbers = np.arange(count)
-    goes_on = (numbers < left) & (left < count) & (numbers < right) & (right < count)
-    if not (is_leaf | (goes_on & (feature >= 0) & (feature < obj.n_features))).all():
-        raise NotPickledError("has a tree whose nodes lead astray", _full(type(obj)))
-    obj.__setstate__(state)
