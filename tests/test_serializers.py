@@ -862,7 +862,18 @@ def test_an_estimator_that_was_loaded_is_the_same_file_again(model: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "descr", ["'<M8[s/0]'", "[('a', '<m8[3D/0]')]", "('<M8[s/0]', (2,))", "'T'", "'f8,f8'"]
+    "descr",
+    [
+        "'<M8[s/0]'",
+        "[('a', '<m8[3D/0]')]",
+        "('<M8[s/0]', (2,))",
+        "('V8', 'M8[s/0]')",
+        "[('a', 'V8', 'M8[s/0]')]",
+        "[('a', '<f8', ('M8[s/0]',))]",
+        "('V8', {'names': ['a'], 'formats': ['M8[s/0]']})",
+        "'T'",
+        "'f8,f8'",
+    ],
 )
 def test_a_dtype_that_numpy_does_not_write_is_none(descr: str) -> None:
     """numpy divides by what the text says: by zero, which ends the process."""

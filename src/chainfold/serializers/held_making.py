@@ -33,7 +33,8 @@ _HASHED: Final = _NUMBERS | {
 _DEEPEST_KEY: Final = 500
 _MOST_NESTED: Final = 1_000
 """Arrays of objects, deques and defaultdicts that are in each other: C has no more stack to free them."""
-_MOST_DTYPES: Final = 50
+_DEEPEST_DTYPE: Final = 50
+_LARGEST_DTYPE: Final = 10_000
 
 
 class Making:
@@ -56,7 +57,7 @@ class Making:
         self._compiled: dict[int, Any] = {}
         self._targets: dict[int, Any] = {}
         self._alike: collections.Counter[tuple[int, int]] = collections.Counter()
-        self._depths: dict[int, tuple[Any, int]] = {}
+        self._made_of: dict[int, tuple[Any, int, int]] = {}
         self._nested = 0
 
     def find(self, found: Any, name: str) -> Any:
@@ -132,20 +133,22 @@ class Making:
             if self._nested > _MOST_NESTED:
                 raise NotPickledError("has arrays of objects in each other more often than can be freed")
 
-    def depth_of(self, dtype: Any) -> int:
-        """How many dtypes are in each other in one."""
-        return self._depths.get(id(dtype), (None, 1))[1]
+    def size_of(self, dtype: Any) -> int:
+        """How many dtypes are in one, itself too, each counted wherever it is met."""
+        return self._made_of.get(id(dtype), (None, 1, 1))[2]
 
-    def deepen(self, dtype: Any, parts: list[int]) -> None:
-        """Note that a dtype has parts that are so deep.
+    def compose(self, dtype: Any, parts: list[Any]) -> None:
+        """Note that a dtype is made of others.
 
         Raises:
-            NotPickledError: If they are deeper than numpy can follow.
+            NotPickledError: If that is deeper, or more, than numpy can follow.
         """
-        depth = 1 + max(parts)
-        if depth > _MOST_DTYPES:
+        known = [self._made_of.get(id(each), (None, 1, 1)) for each in parts]
+        depth = 1 + max((each[1] for each in known), default=0)
+        size = 1 + sum(each[2] for each in known)
+        if depth > _DEEPEST_DTYPE or size > max(_LARGEST_DTYPE, self.size):
             raise NotPickledError("has dtypes in each other more often than can be followed")
-        self._depths[id(dtype)] = dtype, depth
+        self._made_of[id(dtype)] = dtype, depth, size
 
     def is_plain(self, value: Any) -> bool:
         """Whether it is a number, a text, an array of such, or a tuple, list or dict of those."""
@@ -209,6 +212,7 @@ class Making:
             return True
         if is_dtype(each):
             self.seal(each)
+            self.spend(_PART * self.size_of(each))
             return True
         if issubclass(kind, enum.Enum):
             return _has_hash_of(kind, (enum.Enum, int, str))

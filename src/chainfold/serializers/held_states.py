@@ -20,6 +20,8 @@ _TEMPLATE: Final = "_parse_arg_template"
 _DISTRIBUTION_BYTES: Final = 1 << 16
 """A text is compiled for each."""
 _FIELD_BYTES: Final = 256
+_ITEM_BYTES: Final = 4
+"""What it costs to look at an item."""
 _MOMENTS: Final = frozenset({dt.date, dt.datetime, dt.timedelta})
 _VALUES: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
 
@@ -198,10 +200,10 @@ def fill_dtype(making: Making, obj: Any, state: Any) -> None:
         if not is_dtype(each):
             raise NotPickledError("has a dtype of what is none")
         making.seal(each)
-        deepest.append(making.depth_of(each))
+        parts.append(each)
         return each
 
-    base, deepest = obj, [0]
+    base, parts = obj, list[Any]()
     if type(state) is not tuple or len(state) < 8:  # noqa: PLR2004 - described says the rest
         raise NotPickledError("gives a dtype a state that pickling does not")
     try:
@@ -210,7 +212,7 @@ def fill_dtype(making: Making, obj: Any, state: Any) -> None:
         raise
     except (TypeError, ValueError) as error:
         raise NotPickledError("has a dtype that is none") from error
-    making.deepen(obj, deepest)
+    making.compose(obj, parts)
     making.spend(_FIELD_BYTES * len(state[3] or ()))
     obj.__setstate__(_own(state))
     if obj.itemsize != expected.itemsize or obj.flags & 0x7F != expected.flags & 0x7F:
@@ -247,6 +249,9 @@ def fill_masked(making: Making, obj: Any, state: Any) -> None:
         raise NotPickledError("gives a masked array a state that pickling does not")
     _, shape, dtype, order, content, mask, fill_value = state
     check_array(making, shape, dtype, order, content)
+    making.spend(
+        dtype.itemsize + _FIELD_BYTES * making.size_of(dtype)
+    )  # what stands for what is hidden, and a mask's dtype
     check_array(making, shape, np.ma.make_mask_descr(dtype), order, mask)
     if is_array(fill_value):
         is_one = making.is_finished_array(fill_value) and fill_value.size <= 1
@@ -298,6 +303,7 @@ def check_shape(making: Making, shape: Any, dtype: Any) -> None:
 
 def _fits(making: Making, dtype: Any, item: Any) -> bool:
     """Whether an item goes into an element of a dtype without a method of its own."""
+    making.spend(_ITEM_BYTES + (len(item) if type(item) in {bytes, str} else 0))
     if dtype.kind == "O":
         making.nest([item])
         return True
@@ -320,6 +326,7 @@ def _fits(making: Making, dtype: Any, item: Any) -> bool:
 
 def _fits_in(making: Making, base: Any, shape: tuple[int, ...], item: Any) -> bool:
     """Whether an item is an array of this, or lists in each other as deep as the shape is long."""
+    making.spend(_ITEM_BYTES)
     if is_array(item):
         return item.dtype == base and item.shape == shape and not making.is_pending(item)
     if not shape:

@@ -168,16 +168,35 @@ def _check_descr(descr: Any, depth: int) -> None:
     """
     if depth > _MOST_NESTED:
         raise ValueError("its dtype is nested too deeply")
-    if isinstance(descr, str):
-        if not _DESCR.fullmatch(descr):
-            raise ValueError(f"{descr!r:.40} is no dtype")
-    elif isinstance(descr, tuple):
-        _check_descr(descr[0], depth + 1)
-    elif isinstance(descr, list):
-        for field in descr:
-            _check_descr(field[1], depth + 1)
+    if type(descr) is str:
+        is_one = _DESCR.fullmatch(descr) is not None
+    elif type(descr) is tuple:  # of elements, and how many
+        is_one = len(descr) == 2 and _is_shape(descr[1])  # noqa: PLR2004 - those
+        _check_descr(descr[0] if is_one else "", depth + 1)
     else:
-        raise ValueError(f"{descr!r:.40} is no dtype")  # noqa: TRY004 - the bytes are wrong
+        is_one = type(descr) is list and all(map(_is_field, descr))
+        for field in descr if is_one else ():
+            _check_descr(field[1], depth + 1)
+    if not is_one:
+        raise ValueError(f"{descr!r:.40} is no dtype")
+
+
+def _is_field(field: Any) -> bool:
+    """Whether it is a name, or title and name, what there is, and perhaps how many."""
+    if type(field) is not tuple or len(field) not in (2, 3):
+        return False
+    return _is_name(field[0]) and _is_shape(field[2:])
+
+
+def _is_name(name: Any) -> bool:
+    return type(name) is str or (type(name) is tuple and all(type(each) is str for each in name))
+
+
+def _is_shape(shape: Any) -> bool:
+    """Whether it is a length or several, or a tuple of one such."""
+    if type(shape) is tuple and len(shape) == 1 and type(shape[0]) is tuple:
+        shape = shape[0]
+    return all(type(each) is int and each >= 0 for each in (shape if type(shape) is tuple else (shape,)))
 
 
 def _check_size(data: bytes, npy: Any) -> None:
