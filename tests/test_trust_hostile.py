@@ -269,8 +269,7 @@ def content_of(hostile: Any, form: str) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("policy", ["registered", "listed"])
-@pytest.mark.parametrize("form", ["pickle", "joblib"])
+@pytest.mark.parametrize(("policy", "form"), [("registered", "pickle"), ("listed", "joblib")])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_pickling_would_not_write_does_nothing(
     name: str, form: str, policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
