@@ -89,6 +89,7 @@ TREE: Final = DecisionTreeRegressor().fit(X, X[:, 0]).tree_
 TREE_ARGS: Final = TREE.__reduce__()[1]
 TREE_STATE: Final = TREE.__getstate__()
 ASTRAY: Final = TREE_STATE["nodes"].copy()
+REORDERED: Final = [(name, ASTRAY.dtype[name]) for name in reversed(ASTRAY.dtype.names)]
 ASTRAY["left_child"][0] = 10**9
 EMPTY: Final = NUMBERS.__reduce__()[0]
 RECONSTRUCT: Final = (EMPTY.__module__, "_reconstruct")
@@ -198,6 +199,9 @@ HOSTILE: Final[dict[str, Any]] = {
         (1, (1,), np.dtype([("a", "O"), ("b", "U2")]), False, [(None, doubled(60))]),
     ),
     "a tree whose nodes lead astray": Is(Tree, TREE_ARGS, TREE_STATE | {"nodes": ASTRAY}),
+    "a tree whose fields are in another order": Is(
+        Tree, TREE_ARGS, TREE_STATE | {"nodes": np.zeros(len(ASTRAY), dtype=REORDERED)}
+    ),
     "a tree of more nodes than it has": Is(Tree, TREE_ARGS, TREE_STATE | {"node_count": 10**6}),
     "a tree of no nodes": Is(Tree, TREE_ARGS, {}),
     "a tree of scipy's": begun("scipy.spatial._ckdtree", "cKDTree", b")\x81)b"),
@@ -304,7 +308,7 @@ def test_a_dtype_has_fields_of_its_own() -> None:
 def test_arrays_of_objects_are_in_each_other_so_often_only() -> None:
     """C frees them one within the other."""
     trust = Trust("listed")
-    assert trust.open(boxed(500), "pickle", "it", is_own=False)[0].dtype == object
+    assert trust.open(boxed(150), "pickle", "it", is_own=False)[0].dtype == object
     with pytest.raises(UntrustedError, match="in each other"):
         trust.open(boxed(20_000), "pickle", "it", is_own=False)
 

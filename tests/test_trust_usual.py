@@ -212,3 +212,31 @@ def test_what_an_error_says_to_allow_lets_it_load(name: str, form: str) -> None:
             said = ast.literal_eval(call[1])
             trust.allow([said] if isinstance(said, str) else said)
     assert type(found) is type(OTHERS[name])
+
+
+def ragged(count: int) -> Any:
+    made = np.empty(count, dtype=object)
+    made[:] = [np.arange(2.0)] * count
+    return made
+
+
+DEFAULT: Final[Any] = collections.defaultdict
+MANY: Final[dict[str, Any]] = {
+    "arrays of arrays": [ragged(3) for _ in range(1_500)],
+    "rows with arrays": ARRAY([(np.arange(2.0), 1)] * 2_000, [("a", "O"), ("b", "i4")]),
+    "deques with arrays": [collections.deque([np.arange(2.0)]) for _ in range(2_000)],
+    "defaultdicts of defaultdicts": DEFAULT(list, {key: DEFAULT(list, {1: [key]}) for key in range(2_000)}),
+    "counters": [collections.Counter(range(50)) for _ in range(3_000)],
+    "sets": [set(range(50)) for _ in range(3_000)],
+    "numbers as keys": [{0: key, (1, key): {2}} for key in range(5_000)],
+    "dates": [dt.date(2026, 1, 1) + dt.timedelta(days) for days in range(5_000)],
+    "generators": [np.random.default_rng(seed) for seed in range(1_000)],
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("name", MANY)
+def test_many_of_them_are_paid_for_by_their_bytes(name: str, protocol: int) -> None:
+    content = pickle.dumps(MANY[name], protocol)
+    found = Trust("listed").open(content, "pickle", "it", is_own=False)
+    assert pickle.dumps(found) == pickle.dumps(pickle.loads(content))

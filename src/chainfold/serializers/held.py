@@ -39,6 +39,7 @@ from chainfold.serializers.pickle_globals import (
 from chainfold.serializers.pickle_symbols import NotPickledError, full_name
 
 RULES: Final = CALLS | NUMPY
+_OBJECT_BYTES: Final = 100
 _DICTS: Final = frozenset({dict, collections.Counter, collections.OrderedDict, collections.defaultdict})
 
 
@@ -115,6 +116,7 @@ class Held(Opcodes):
             return self._reconstruct(args)
         if name in UFUNCS:
             return self.find(*ufunc_name(args))
+        self.making.spend(_OBJECT_BYTES)
         rule = RULES.get(name) or compiled_rule(name) or enum_rule(function)
         if rule is None:
             raise NotPickledError(f"calls {name or 'what it has made itself'}", name)
@@ -127,7 +129,7 @@ class Held(Opcodes):
                 return self.make(cls, ())
             case (cls, base, pairs) if base is dict and type(pairs) is dict:
                 made = self.make(cls, ())
-                self.making.spend(64 * len(pairs))
+                self.making.copy(pairs, 64 * len(pairs))
                 dict.update(made, pairs)
                 return made
         raise NotPickledError("makes an object in a way that pickling does not")
@@ -181,6 +183,7 @@ class Held(Opcodes):
         if maker is None:
             raise NotPickledError(f"makes an object of {name or 'what is no class'}", name)
         fill = plain_filler(cls)
+        self.making.spend(_OBJECT_BYTES)
         made = maker(args)
         return made if fill is None else self.making.await_state(made, fill)
 
@@ -236,7 +239,7 @@ class Held(Opcodes):
         if kind is list:
             target.extend(items)
         elif kind is collections.deque:
-            self.making.nest(items)
+            self.making.nest(target, items)
             target.extend(items)
         elif self.making.is_free(target):
             for item in items:
@@ -272,7 +275,7 @@ class Held(Opcodes):
         else:
             raise NotPickledError(f"gives pairs to a {kind.__name__}", self.making.name_of(kind))
         if kind is collections.defaultdict:
-            self.making.nest(value for _, value in pairs)
+            self.making.nest(target, (value for _, value in pairs))
         for key, value in pairs:
             self.making.check_key(key, target)
             put(key, value)

@@ -89,7 +89,7 @@ def _items(making: Making, args: tuple[Any, ...]) -> list[Any]:
         return []
     if len(args) != 1 or type(args[0]) is not list:
         raise unusual("a set")
-    making.spend(_ENTRY * len(args[0]))
+    making.copy(args[0], _ENTRY * len(args[0]))
     for each in args[0]:
         making.check_key(each, args)
     return args[0]
@@ -141,7 +141,7 @@ def _counter(making: Making, args: tuple[Any, ...]) -> Any:
         raise unusual("a Counter")
     made: Any = collections.Counter()
     for each in args:
-        making.spend(_ENTRY * len(each))
+        making.copy(each, _ENTRY * len(each))
         dict.update(made, each)
     return making.await_state(made, fill_attributes)
 

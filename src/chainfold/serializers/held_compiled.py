@@ -1,5 +1,6 @@
 """How objects of compiled classes are given their states, which they take unseen: so these are looked at."""
 
+import importlib
 from typing import Any, Final
 
 from chainfold.serializers.held_making import Making, is_array
@@ -84,6 +85,9 @@ def fill_tree(making: Making, obj: Any, state: Any) -> None:
         raise state_of(type(obj))
     making.spend(nodes.nbytes + values.nbytes)
     count = len(nodes) if nodes.ndim == 1 else 0
+    usual: Any = vars(importlib.import_module("sklearn.tree._tree")).get("NODE_DTYPE", nodes.dtype)
+    if nodes.dtype.names != usual.names:  # scikit-learn takes others for them, by place
+        raise state_of(type(obj))
     if not count or state.get("node_count") != count or not {*_TREE_FIELDS} <= {*(nodes.dtype.names or ())}:
         raise state_of(type(obj))
     left, right, feature = (nodes[name].astype(np.int64) for name in _TREE_FIELDS)

@@ -31,8 +31,10 @@ _HASHED: Final = _NUMBERS | {
 }  # fmt: skip
 """Classes whose hash and equality are Python's own."""
 _DEEPEST_KEY: Final = 500
-_MOST_NESTED: Final = 1_000
+_DEEPEST_NESTED: Final = 200
 """Arrays of objects, deques and defaultdicts that are in each other: C has no more stack to free them."""
+_MOST_LATE: Final = 20
+"""And how many may be filled after they were put in another."""
 _DEEPEST_DTYPE: Final = 50
 _LARGEST_DTYPE: Final = 10_000
 
@@ -58,7 +60,10 @@ class Making:
         self._targets: dict[int, Any] = {}
         self._alike: collections.Counter[tuple[int, int]] = collections.Counter()
         self._made_of: dict[int, tuple[Any, int, int]] = {}
-        self._nested = 0
+        self._nested: dict[int, tuple[Any, int]] = {}
+        self._inner: dict[int, Any] = {}
+        self._late = 0
+        self._copied: dict[int, Any] = {}
 
     def find(self, found: Any, name: str) -> Any:
         """Remember what was found under a name."""
@@ -119,19 +124,35 @@ class Making:
         if self.left < 0:
             raise NotPickledError("asks for more memory or time than its bytes pay for")
 
-    def nest(self, items: Iterable[Any]) -> None:
+    def copy(self, source: Any, amount: int) -> None:
+        """Note that a copy is made of what is in the pickle. The first is paid by the bytes of that.
+
+        Raises:
+            NotPickledError: As `spend`.
+        """
+        if id(source) in self._copied:
+            self.spend(amount)
+        self._copied[id(source)] = source
+
+    def nest(self, container: Any, items: Iterable[Any]) -> None:
         """Note that what C frees by itself holds these.
+
+        Pickling fills the inner ones first. Where one has been put in another before it is filled, as in a
+        cycle, it is not known how deep that is.
 
         Raises:
             NotPickledError: If such may be in each other too often.
         """
-        if any(
-            issubclass(type(each), collections.deque | collections.defaultdict) or is_array(each)
-            for each in items
-        ):
-            self._nested += 1
-            if self._nested > _MOST_NESTED:
-                raise NotPickledError("has arrays of objects in each other more often than can be freed")
+        inner = [each for each in items if _is_freed_by_itself(each)]
+        if not inner:
+            return
+        depth = 1 + max(self._nested.get(id(each), (None, 0))[1] for each in inner)
+        if depth > self._nested.get(id(container), (None, 0))[1]:
+            self._nested[id(container)] = container, depth
+            self._late += id(container) in self._inner
+        self._inner.update((id(each), each) for each in inner)
+        if depth > _DEEPEST_NESTED or self._late > _MOST_LATE:
+            raise NotPickledError("has arrays of objects in each other more often than can be freed")
 
     def size_of(self, dtype: Any) -> int:
         """How many dtypes are in one, itself too, each counted wherever it is met."""
@@ -228,6 +249,11 @@ def _has_hash_of(kind: Any, those: tuple[Any, ...]) -> bool:
 def _refuse(_: Making, obj: Any, __: Any) -> None:
     kind = type(obj)
     raise NotPickledError(f"gives a state to a {kind.__name__} that takes none, or no longer")
+
+
+def _is_freed_by_itself(value: Any) -> bool:
+    """Whether it is of a class whose objects C frees one within the other, however deep."""
+    return issubclass(type(value), collections.deque | collections.defaultdict) or is_array(value)
 
 
 def _steps_of(value: Any) -> int:

@@ -20,6 +20,7 @@ _CORES: Final = ("core", "_core")
 _RANDOM: Final = "numpy.random._pickle."
 _GENERATORS: Final = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 _GENERATOR_BYTES: Final = 4 << 10
+_COMPILED_BYTES: Final = 1 << 10
 _TREE_BYTES: Final = 1 << 10
 _SEEDS: Final = "numpy.random.bit_generator."
 _BYTE: Final = (b"b", "b")
@@ -106,6 +107,7 @@ def _masked(making: Making, args: tuple[Any, ...]) -> Any:
     np = _numpy()
     if not _is_of_no_items(args, 4) or args[0] is not np.ma.MaskedArray or args[1] is not np.ndarray:
         raise unusual("a masked array")
+    making.spend(_COMPILED_BYTES)
     hidden = np.zeros((0,), "?")
     made = np.ma.MaskedArray.__new__(np.ma.MaskedArray, np.zeros((0,), "b"), mask=hidden, dtype="b")
     return making.await_state(made, fill_masked)
@@ -200,6 +202,7 @@ def _new(name: str) -> Rule:
     def rule(making: Making, args: tuple[Any, ...]) -> Any:
         if len(args) != 1 or making.name_of(args[0]).rpartition(".")[0] != module:
             raise unusual(f"an object by {name}")
+        making.spend(_COMPILED_BYTES)
         fill = fill_metric if module == _METRICS else fill_neighbours
         return making.await_state(making.compile(imported(module, "newObj")(*args)), fill)
 

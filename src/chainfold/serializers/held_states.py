@@ -237,7 +237,7 @@ def fill_array(making: Making, obj: Any, state: Any) -> None:
     if type(state) is not tuple or len(state) != 5 or type(state[0]) is not int:  # noqa: PLR2004 - those
         raise NotPickledError("gives an array a state that pickling does not")
     shape, dtype, order, content = state[1:]
-    check_array(making, shape, dtype, order, content)
+    check_array(making, obj, shape, dtype, order, content)
     vars(np.ndarray)["__setstate__"](obj, (state[0], shape, dtype, bool(order), content))
 
 
@@ -248,11 +248,11 @@ def fill_masked(making: Making, obj: Any, state: Any) -> None:
     if type(state) is not tuple or len(state) != 7 or type(state[0]) is not int:  # noqa: PLR2004 - those
         raise NotPickledError("gives a masked array a state that pickling does not")
     _, shape, dtype, order, content, mask, fill_value = state
-    check_array(making, shape, dtype, order, content)
+    check_array(making, obj, shape, dtype, order, content)
     making.spend(
         dtype.itemsize + _FIELD_BYTES * making.size_of(dtype)
     )  # what stands for what is hidden, and a mask's dtype
-    check_array(making, shape, np.ma.make_mask_descr(dtype), order, mask)
+    check_array(making, obj, shape, np.ma.make_mask_descr(dtype), order, mask)
     if is_array(fill_value):
         is_one = making.is_finished_array(fill_value) and fill_value.size <= 1
     else:
@@ -262,7 +262,7 @@ def fill_masked(making: Making, obj: Any, state: Any) -> None:
     vars(np.ma.MaskedArray)["__setstate__"](obj, (1, shape, dtype, bool(order), content, mask, fill_value))
 
 
-def check_array(making: Making, shape: Any, dtype: Any, order: Any, content: Any) -> None:
+def check_array(making: Making, obj: Any, shape: Any, dtype: Any, order: Any, content: Any) -> None:
     """Nothing, if an array's bytes or items are as many as its shape and dtype say, and fit into it.
 
     Raises:
@@ -280,9 +280,10 @@ def check_array(making: Making, shape: Any, dtype: Any, order: Any, content: Any
     if type(content) is not list or len(content) != count:
         raise NotPickledError("has an array with another number of items than it claims")
     making.spend(count * max(dtype.itemsize, 1))
-    if dtype.kind != "O" and not all(_fits(making, dtype, each) for each in content):
+    if dtype.kind != "O" and not all(_fits(making, obj, dtype, each) for each in content):
         raise NotPickledError("puts objects into an array of something else")
-    making.nest(content)
+    if dtype.kind == "O":
+        making.nest(obj, content)
 
 
 def check_shape(making: Making, shape: Any, dtype: Any) -> None:
@@ -301,38 +302,38 @@ def check_shape(making: Making, shape: Any, dtype: Any) -> None:
         raise NotPickledError("has an array without items that is larger than any")
 
 
-def _fits(making: Making, dtype: Any, item: Any) -> bool:
+def _fits(making: Making, obj: Any, dtype: Any, item: Any) -> bool:
     """Whether an item goes into an element of a dtype without a method of its own."""
     making.spend(_ITEM_BYTES + (len(item) if type(item) in {bytes, str} else 0))
     if dtype.kind == "O":
-        making.nest([item])
+        making.nest(obj, [item])
         return True
     if dtype.names is not None:
         return (
             type(item) is tuple
             and len(item) == len(dtype.names)
             and all(
-                _fits(making, dtype.fields[name][0], each)
+                _fits(making, obj, dtype.fields[name][0], each)
                 for name, each in zip(dtype.names, item, strict=True)
             )
         )
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
-        return _fits_in(making, base, shape, item)
+        return _fits_in(making, obj, base, shape, item)
     if dtype.kind == "T":
         return type(item) in {float, str, type(None)}
     return type(item) in _VALUES | _MOMENTS or is_scalar(item)
 
 
-def _fits_in(making: Making, base: Any, shape: tuple[int, ...], item: Any) -> bool:
+def _fits_in(making: Making, obj: Any, base: Any, shape: tuple[int, ...], item: Any) -> bool:
     """Whether an item is an array of this, or lists in each other as deep as the shape is long."""
     making.spend(_ITEM_BYTES)
     if is_array(item):
         return item.dtype == base and item.shape == shape and not making.is_pending(item)
     if not shape:
-        return _fits(making, base, item)
+        return _fits(making, obj, base, item)
     return (
         type(item) in {list, tuple}
         and len(item) == shape[0]
-        and all(_fits_in(making, base, shape[1:], each) for each in item)
+        and all(_fits_in(making, obj, base, shape[1:], each) for each in item)
     )

@@ -14,8 +14,8 @@ _INSTALL: Final = "chainfold[pandas]"
 _KEY: Final = b"chainfold"
 _MAGIC: Final = b"ARROW1\x00\x00"
 """What an Arrow file starts with; from there on it is an Arrow stream."""
-_PART_OF_UNIT: Final = re.compile(r"/\s*\d|\[\s*0", re.ASCII)
-"""As in `datetime64[s/0]`, and `datetime64[0s]`; no time zone is called so."""
+_PART_OF_UNIT: Final = re.compile(r"\[[^],]*/|\[\s*[-+]?0")
+"""As in `datetime64[s/0]`, and `datetime64[0s]`; a time zone, which may have one, comes behind a comma."""
 _END: Final = b"ARROW1"
 _LABELS: Final = (str, int, float, bool, type(None))
 

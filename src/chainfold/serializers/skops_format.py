@@ -191,6 +191,9 @@ def _check_tree(node: dict[str, Any], members: dict[str, bytes]) -> None:
     if loaders != ["TreeNode", "DictNode", "TupleNode", "NdArrayNode", "JsonNode"] or file["type"] != "numpy":
         raise ValueError("a tree that is not made as trees are")
     nodes = _NPY.loads(members[file["file"]])
+    usual = require("sklearn.tree._tree", "scikit-learn").NODE_DTYPE
+    if nodes.dtype.names != usual.names:  # scikit-learn takes others for them, by place
+        raise ValueError("a tree whose nodes have other fields than trees have")
     features = int(count["content"])
     numbers = range(len(nodes))
     for number, left, right, feature in zip(

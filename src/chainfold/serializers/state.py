@@ -36,6 +36,7 @@ _SIMPLE: Final[dict[str, Callable[[Any], Any]]] = {
     "float": float,
     "bytes": lambda text: base64.b64decode(text, validate=True),
 }
+_NESTED: Final = frozenset({frozenset, tuple})
 _JSON_INTEGERS: Final = range(-(2**63), 2**63)
 
 
@@ -292,6 +293,10 @@ class Reader:
             self._made[number] = self.value(form)
             if type(self._made[number]) is tuple:  # of those, each in the next twice, a hash would never end
                 raise ValueError("a tuple is told to be shared")
+            if type(self._made[number]) is frozenset and _NESTED.intersection(map(type, self._made[number])):
+                raise ValueError(
+                    "a frozenset that is told to be shared holds others"
+                )  # nor would a comparison
         return self._made[number]
 
     def _pairs(self, content: Any) -> list[Any]:
