@@ -9,7 +9,6 @@ import collections
 import functools
 import importlib
 import io
-import math
 import pickle
 from collections.abc import Callable
 from types import FunctionType, MethodType
@@ -206,13 +205,10 @@ class Held(Opcodes):
         check_shape(self.making, shape, dtype)
         if dtype.hasobject:
             return Held(self.file, self.making).load()
-        if getattr(wrapper, "numpy_array_alignment_bytes", None) is not None:
-            self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
-        length = math.prod(shape) * dtype.itemsize
         if type(order) is not str or order not in {"C", "F"}:
             raise NotPickledError("has an array of no order")
-        if length > len(self.file.getbuffer()) - self.file.tell():
-            raise NotPickledError("has an array that is cut short")
+        is_aligned = getattr(wrapper, "numpy_array_alignment_bytes", None) is not None
+        length = self.array_length(dtype, shape, is_aligned=is_aligned)
         content = bytearray(self.file.read(length))
         array = (
             np.frombuffer(content, dtype).reshape(shape, order=order)
@@ -248,21 +244,6 @@ class Held(Opcodes):
             list.extend(target, items)
         else:
             raise NotPickledError(f"gives items to a {kind.__name__}", self.making.name_of(kind))
-
-    def load_setitem(self) -> None:
-        """A pair for a dict."""
-        value, key = self.stack.pop(), self.stack.pop()
-        self.update([(key, value)])
-
-    def load_setitems(self) -> None:
-        """Pairs for a dict."""
-        self.update(self.pop_pairs())
-
-    def load_dict(self) -> None:
-        """A dict of all since the last mark."""
-        pairs = self.pop_pairs()
-        self.append({})
-        self.update(pairs)
 
     def update(self, pairs: list[tuple[Any, Any]]) -> None:
         """Hand pairs to a dict, or to what takes them as a dict does."""
@@ -307,7 +288,4 @@ Held.dispatch |= {
     pickle.APPENDS[0]: Held.load_appends,
     pickle.ADDITEMS[0]: Held.load_additems,
     pickle.FROZENSET[0]: Held.load_frozenset,
-    pickle.SETITEM[0]: Held.load_setitem,
-    pickle.SETITEMS[0]: Held.load_setitems,
-    pickle.DICT[0]: Held.load_dict,
 }

@@ -12,7 +12,7 @@ _TREE_FIELDS: Final = ("left_child", "right_child", "feature")
 
 def fill_compiled(making: Making, obj: Any, state: Any) -> None:
     """Of a class of scikit-learn's or numpy's in C: numbers, arrays, and what such classes were made of."""
-    parts = state if type(state) is tuple else (state,)
+    parts = _parts(state)
     making.spend(sum(each.nbytes + 8 * sum(each.shape) for each in parts if is_array(each)))
     if not all(making.is_plain(each) or making.is_compiled(each) for each in parts):
         raise state_of(type(obj))

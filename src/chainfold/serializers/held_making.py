@@ -24,8 +24,8 @@ _STEP: Final = 8
 """What a step of looking at something costs, in bytes."""
 _PART: Final = 32
 """And one of a key's parts, which are looked at however often a key is used."""
-_NUMBERS: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
-_HASHED: Final = _NUMBERS | {
+NUMBERS: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
+_HASHED: Final = NUMBERS | {
     types.BuiltinFunctionType, type(...), type(NotImplemented), dt.date, dt.datetime, dt.time, dt.timedelta,
     dt.timezone, decimal.Decimal, fractions.Fraction, range, uuid.UUID, zoneinfo.ZoneInfo,
 }  # fmt: skip
@@ -178,7 +178,7 @@ class Making:
             self.spend(_STEP)
             each = waiting.pop()
             kind = type(each)
-            if kind in _NUMBERS:
+            if kind in NUMBERS:
                 continue
             if kind in {dict, list, tuple}:
                 if id(each) not in met:

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
-from chainfold.serializers.held_making import Fill, Making, is_array, is_dtype, is_scalar
+from chainfold.serializers.held_making import NUMBERS, Fill, Making, is_array, is_dtype, is_scalar
 from chainfold.serializers.pickle_dtypes import described, is_shape
 from chainfold.serializers.pickle_symbols import NotPickledError
 
@@ -16,6 +16,8 @@ _LARGEST_EMPTY: Final = 1 << 24
 _ISOTONIC: Final = "sklearn.isotonic.IsotonicRegression"
 _PREDICTOR: Final = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 _RV_GENERIC: Final = "scipy.stats._distn_infrastructure.rv_generic"
+HEAP_TYPE: Final = 1 << 9
+"""Flag of classes that are made in Python. Source: CPython's `object.h`."""
 _TEMPLATE: Final = "_parse_arg_template"
 _DISTRIBUTION_BYTES: Final = 1 << 16
 """A text is compiled for each."""
@@ -23,7 +25,6 @@ _FIELD_BYTES: Final = 256
 _ITEM_BYTES: Final = 4
 """What it costs to look at an item."""
 _MOMENTS: Final = frozenset({dt.date, dt.datetime, dt.timedelta})
-_VALUES: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
 
 
 def fill_attributes(making: Making, obj: Any, state: Any) -> None:
@@ -78,13 +79,9 @@ def fill_freely(obj: Any, state: Any) -> None:
 def _slot(making: Making, cls: type, key: str) -> Any:
     for each in cls.__mro__:
         found = vars(each).get(key)
-        if isinstance(found, types.MemberDescriptorType) and each.__flags__ & _HEAP_TYPE:
+        if isinstance(found, types.MemberDescriptorType) and each.__flags__ & HEAP_TYPE:
             return found
     raise NotPickledError(f"sets {key!r:.80} of a {cls.__name__}, which is no slot", making.name_of(cls))
-
-
-_HEAP_TYPE: Final = 1 << 9
-"""Flag of classes that are made in Python. Source: CPython's `object.h`."""
 
 
 def full_name_of(cls: type) -> str:
@@ -256,7 +253,7 @@ def fill_masked(making: Making, obj: Any, state: Any) -> None:
     if is_array(fill_value):
         is_one = making.is_finished_array(fill_value) and fill_value.size <= 1
     else:
-        is_one = type(fill_value) in _VALUES or is_scalar(fill_value)
+        is_one = type(fill_value) in NUMBERS or is_scalar(fill_value)
     if not is_one:
         raise NotPickledError("has an object stand for what a mask hides")
     vars(np.ma.MaskedArray)["__setstate__"](obj, (1, shape, dtype, bool(order), content, mask, fill_value))
@@ -322,7 +319,7 @@ def _fits(making: Making, obj: Any, dtype: Any, item: Any) -> bool:
         return _fits_in(making, obj, base, shape, item)
     if dtype.kind == "T":
         return type(item) in {float, str, type(None)}
-    return type(item) in _VALUES | _MOMENTS or is_scalar(item)
+    return type(item) in NUMBERS | _MOMENTS or is_scalar(item)
 
 
 def _fits_in(making: Making, obj: Any, base: Any, shape: tuple[int, ...], item: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from chainfold.serializers.held_calls import CALLS, Rule, unusual
 from chainfold.serializers.held_making import Fill, Making
 from chainfold.serializers.held_numpy import NUMPY, compiled_rule
-from chainfold.serializers.held_states import filler_of
+from chainfold.serializers.held_states import HEAP_TYPE, filler_of, full_name_of
 from chainfold.serializers.pickle_globals import ARRAY_WRAPPER, GETATTR, RECONSTRUCTOR, UFUNCS
 from chainfold.serializers.pickle_symbols import NotPickledError
 
@@ -50,7 +50,7 @@ _ASIDE: Final = frozenset(
     }
 )  # fmt: skip
 """Words of the names of their tests and tools, and of modules that import other libraries."""
-_PLAIN: Final = frozenset(
+PLAIN: Final = frozenset(
     {
         *(f"builtins.{name}" for name in (
             "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
@@ -71,8 +71,6 @@ _COMPILED: Final = frozenset(
 """Classes of functions that Cython and numpy made."""
 _BASES: Final = (object, dict, list)
 _PYTHON: Final = (staticmethod, types.FunctionType)
-_HEAP_TYPE: Final = 1 << 9
-"""Flag of classes that are made in Python. Source: CPython's `object.h`."""
 
 
 def is_listed(name: str) -> bool:
@@ -139,7 +137,7 @@ def _is_its_own(found: Any) -> bool:
 
 def may_mention(name: str) -> bool:
     """Whether a pickle may refer to a class or function."""
-    return name in _PLAIN or (is_listed(name) and all(map(_is_its_own, found_all(name))))
+    return name in PLAIN or (is_listed(name) and all(map(_is_its_own, found_all(name))))
 
 
 def may_call(name: str) -> bool:
@@ -160,7 +158,7 @@ def may_make(name: str) -> bool:
 
 def may_fill(name: str) -> bool:
     """Whether what is made of a class, or by a function, may be given a state."""
-    if name in _PLAIN or not is_listed(name):
+    if name in PLAIN or not is_listed(name):
         return may_mention(name)
     if compiled_rule(name) is not None:
         return True
@@ -173,7 +171,7 @@ def _is_filled(cls: type) -> bool:
 
 
 def _is_compiled(cls: type) -> bool:
-    return cls is not object and not cls.__flags__ & _HEAP_TYPE
+    return cls is not object and not cls.__flags__ & HEAP_TYPE
 
 
 def enum_rule(cls: Any) -> Rule | None:
@@ -202,7 +200,7 @@ def plain_maker(cls: Any, name: str) -> Callable[[tuple[Any, ...]], Any] | None:
         return _maker(cls, object)
     if not isinstance(cls, type) or not is_listed(name) or issubclass(cls, enum.Enum):
         return None
-    if hasattr(cls, "__del__") or not cls.__flags__ & _HEAP_TYPE:
+    if hasattr(cls, "__del__") or not cls.__flags__ & HEAP_TYPE:
         return None
     if issubclass(cls, tuple):
         return _tuple_maker(cls)
@@ -220,9 +218,7 @@ def plain_maker(cls: Any, name: str) -> Callable[[tuple[Any, ...]], Any] | None:
 def _maker(cls: type, base: Any) -> Callable[[tuple[Any, ...]], Any]:
     def make(args: tuple[Any, ...]) -> Any:
         if args:
-            raise NotPickledError(
-                f"makes a {cls.__name__} with arguments", f"{cls.__module__}.{cls.__qualname__}"
-            )
+            raise NotPickledError(f"makes a {cls.__name__} with arguments", full_name_of(cls))
         return base.__new__(cls)
 
     return make

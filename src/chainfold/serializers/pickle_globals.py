@@ -123,6 +123,38 @@ class Opcodes(Unpickler):  # type: ignore[misc] # its stubs leave it out
         items = self.pop_mark()
         return list(zip(items[::2], items[1::2], strict=True))
 
+    def update(self, pairs: list[tuple[Any, Any]]) -> None:
+        """Hand pairs to what is on the stack."""
+        raise NotImplementedError
+
+    def load_setitem(self) -> None:
+        """A pair for a dict."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self.update([(key, value)])
+
+    def load_setitems(self) -> None:
+        """Pairs for a dict."""
+        self.update(self.pop_pairs())
+
+    def load_dict(self) -> None:
+        """A dict of all since the last mark."""
+        pairs = self.pop_pairs()
+        self.append({})
+        self.update(pairs)
+
+    def array_length(self, dtype: Any, shape: tuple[int, ...], *, is_aligned: bool) -> int:
+        """Bytes of the array that joblib wrote, at which the file is then.
+
+        Raises:
+            NotPickledError: If there are fewer.
+        """
+        if is_aligned:
+            self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
+        length = math.prod(shape) * int(dtype.itemsize)
+        if length > len(self.file.getbuffer()) - self.file.tell():
+            raise NotPickledError("has an array that is cut short")
+        return length
+
 
 Opcodes.dispatch |= {
     pickle.NEXT_BUFFER[0]: Opcodes.load_buffer,
@@ -130,6 +162,9 @@ Opcodes.dispatch |= {
     pickle.INST[0]: Opcodes.load_old,
     pickle.OBJ[0]: Opcodes.load_old,
     pickle.BYTEARRAY8[0]: Opcodes.load_bytearray8,
+    pickle.SETITEM[0]: Opcodes.load_setitem,
+    pickle.SETITEMS[0]: Opcodes.load_setitems,
+    pickle.DICT[0]: Opcodes.load_dict,
 }
 
 
@@ -222,12 +257,8 @@ class _Reader(Opcodes):
                 getattr(self, name).update(getattr(inner, name))
             self.fields = inner.fields
             return
-        if state.get("numpy_array_alignment_bytes") is not None:
-            self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
-        length = math.prod(shape) * dtype.itemsize
-        if not 0 <= length <= len(self.file.getbuffer()) - self.file.tell():
-            raise NotPickledError("has an array that is cut short")
-        self.file.seek(length, io.SEEK_CUR)
+        is_aligned = state.get("numpy_array_alignment_bytes") is not None
+        self.file.seek(self.array_length(dtype, shape, is_aligned=is_aligned), io.SEEK_CUR)
 
     def load_append(self) -> None:
         del self.stack[-1]
@@ -239,19 +270,7 @@ class _Reader(Opcodes):
         self.pop_mark()
         self.append(frozenset())
 
-    def load_setitem(self) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self.keep([(key, value)])
-
-    def load_setitems(self) -> None:
-        self.keep(self.pop_pairs())
-
-    def load_dict(self) -> None:
-        pairs = self.pop_pairs()
-        self.append({})
-        self.keep(pairs)
-
-    def keep(self, pairs: list[tuple[Any, Any]]) -> None:
+    def update(self, pairs: list[tuple[Any, Any]]) -> None:
         """Keep of pairs those whose key is a text; no other is hashed, which might never end."""
         target = self.stack[-1]
         if type(target) is dict:
@@ -267,9 +286,6 @@ _Reader.dispatch |= {
     pickle.APPENDS[0]: _Reader.load_appends,
     pickle.ADDITEMS[0]: _Reader.load_appends,
     pickle.FROZENSET[0]: _Reader.load_frozenset,
-    pickle.SETITEM[0]: _Reader.load_setitem,
-    pickle.SETITEMS[0]: _Reader.load_setitems,
-    pickle.DICT[0]: _Reader.load_dict,
 }
 
 

@@ -294,9 +294,7 @@ class Reader:
             if type(self._made[number]) is tuple:  # of those, each in the next twice, a hash would never end
                 raise ValueError("a tuple is told to be shared")
             if type(self._made[number]) is frozenset and _NESTED.intersection(map(type, self._made[number])):
-                raise ValueError(
-                    "a frozenset that is told to be shared holds others"
-                )  # nor would a comparison
+                raise ValueError("a frozenset that is told to be shared holds others")
         return self._made[number]
 
     def _pairs(self, content: Any) -> list[Any]:
