@@ -152,7 +152,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text("")
     (tmp_path / name / "models.py").write_text(
-        "import os\nfrom collections import OrderedDict\n\n\n"
+        "import os\nfrom collections import OrderedDict\n\nfrom sklearn import set_config\n\n\n"
         "class Model:\n    def __init__(self):\n        self.a = 1\n\n"
         "    def get(self):\n        return 3\n\n\ndef make():\n    return Model()\n"
     )
@@ -168,6 +168,7 @@ def test_what_is_allowed_is_a_packages_own(package: str) -> None:
         for content in (
             whole(called(named(module, "os.getpid"))),
             whole(named(module, "os")),
+            whole(called(named(module, "set_config"))),
             whole(named(module, "Model.__init__.__globals__")),
             whole(named(module, "Model.__class__.__subclasses__")),
             whole(called(named(module, "Model.__init__.__code__.__class__"))),

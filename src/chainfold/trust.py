@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 from chainfold.errors import InvalidInputError, UntrustedError
 from chainfold.serializers import deserialize, is_pickle, runs_code
 from chainfold.serializers.held import load_held
-from chainfold.serializers.listed import found_all, home_of, may_call, may_fill, may_make, may_mention
+from chainfold.serializers.listed import PLAIN, found_all, home_of, may_call, may_fill, may_make, may_mention
 from chainfold.serializers.pickle_globals import Globals, globals_of
 from chainfold.serializers.pickle_symbols import NotPickledError
 from chainfold.serializers.unpacking import TooLargeError, unpacked
@@ -173,4 +173,4 @@ class Trust:
         if isinstance(found, ModuleType):
             return False
         home = f"{home_of(found)}.{getattr(found, '__qualname__', '')}".rstrip(".")
-        return home in self._allowed or self._is_within(home) or may_mention(home)
+        return home in self._allowed or self._is_within(home) or home in PLAIN
